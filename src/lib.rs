@@ -1,0 +1,2 @@
+//! mews-bridge
+pub mod webhook;

@@ -1,0 +1,47 @@
+//! Ids as Mews writes them, brought to one spelling.
+
+use std::borrow::Cow;
+
+use uuid::Uuid;
+
+/// Longest id that is taken as one. Mews's are UUIDs of 36 characters.
+pub const LENGTH_MAX: usize = 256;
+
+/// The one spelling of an id: a UUID in lower case with hyphens, anything else as it came.
+///
+/// Two spellings of one hotel would be two keys, and so two partitions.
+#[must_use]
+pub fn normal(id: &str) -> Cow<'_, str> {
+    match Uuid::try_parse(id) {
+        Ok(uuid) => {
+            let mut buffer = Uuid::encode_buffer();
+            let normal = uuid.hyphenated().encode_lower(&mut buffer);
+            if *normal == *id { Cow::Borrowed(id) } else { Cow::Owned(normal.to_owned()) }
+        }
+        Err(_) => Cow::Borrowed(id),
+    }
+}
+
+/// Whether a string can serve as an id: not empty, not endless, nothing that a terminal would obey.
+#[must_use]
+pub fn usable(id: &str) -> bool {
+    !id.is_empty() && id.len() <= LENGTH_MAX && !id.chars().any(char::is_control)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_spelling_of_a_uuid_is_one_key() {
+        for spelling in [
+            "851df8c8-90f2-4c4a-8e01-a4fc46b25178",
+            "851DF8C8-90F2-4C4A-8E01-A4FC46B25178",
+            "851df8c890f24c4a8e01a4fc46b25178",
+            "{851df8c8-90f2-4c4a-8e01-a4fc46b25178}",
+        ] {
+            assert_eq!(normal(spelling), "851df8c8-90f2-4c4a-8e01-a4fc46b25178");
+        }
+        assert_eq!(normal("Hotel-7"), "Hotel-7");
+    }
+}
