@@ -1,2 +1,8 @@
 //! mews-bridge
+pub mod backoff;
+pub mod credentials;
+pub mod journal;
+pub mod kafka;
+pub mod secret;
+pub mod telemetry;
 pub mod webhook;

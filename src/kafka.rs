@@ -1,0 +1,3 @@
+//! Kafka: settings, topics, the producer.
+
+pub mod record;

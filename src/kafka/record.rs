@@ -1,0 +1,29 @@
+//! One Kafka record as the bridge writes it.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use crate::webhook::envelope::Header;
+
+/// A record on its way to a topic.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Record {
+    /// Full topic name, prefix included.
+    pub topic: Arc<str>,
+    /// Decides the partition, as the Java client decides it.
+    pub key: Bytes,
+    /// `None` is a tombstone.
+    pub value: Option<Bytes>,
+    /// CloudEvents context and what a part adds to it.
+    pub headers: Vec<Header>,
+}
+
+impl Record {
+    /// Bytes of key, value and headers, without the protocol's framing.
+    #[must_use]
+    pub fn size(&self) -> usize {
+        let headers: usize = self.headers.iter().map(|(name, value)| name.len() + value.len()).sum();
+        self.key.len() + self.value.as_ref().map_or(0, Bytes::len) + headers
+    }
+}
