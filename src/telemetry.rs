@@ -4,5 +4,8 @@
 //! closed list or from the configuration, and nothing here ever holds a token or a body. All parts
 //! write into it; it reads none of them, but asks each for its state through [`health`].
 
+pub mod admin;
 pub mod family;
+pub mod health;
+pub mod logging;
 pub mod metrics;

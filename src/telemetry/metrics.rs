@@ -432,6 +432,18 @@ impl Process {
     }
 }
 
+impl Process {
+    /// Sets what is measured only when somebody looks.
+    pub fn observe(&self, is_ready: bool) {
+        self.ready.set(i64::from(is_ready));
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            let count = |number: usize| i64::try_from(number).unwrap_or(i64::MAX);
+            self.runtime_workers.set(count(runtime.metrics().num_workers()));
+            self.runtime_tasks.set(count(runtime.metrics().num_alive_tasks()));
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
