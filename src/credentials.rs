@@ -4,6 +4,7 @@
 //! only with a key file, and opening gives back the exact literal. The ingress seals with it, the
 //! relay publishes `mews.credentials` with it, the operator's commands open with it.
 
+pub mod record;
 pub mod seal;
 
 use std::path::PathBuf;
@@ -22,4 +23,58 @@ pub struct Config {
     pub sealing_key_files: Vec<PathBuf>,
     /// Forget the secrets of webhooks instead of sealing them.
     pub discard_secrets: bool,
+}
+
+/// What is wrong with `[credentials]`.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// Secrets of webhooks would have to be written as they are.
+    #[error("sealing_key_files is empty: give a file with 32 random bytes in hex (openssl rand -hex 32), or set discard_secrets = true to forget the secrets of webhooks")]
+    NoSealingKey,
+    /// A key file is none.
+    #[error(transparent)]
+    Key(#[from] seal::KeyError),
+    /// The file cannot be read.
+    #[error("file {path}", path = .0.display())]
+    Unreadable(PathBuf, #[source] std::io::Error),
+    /// The enricher would know no access token.
+    #[error("neither file nor sealing_key_files is set, so no access token can be known")]
+    NoSource,
+}
+
+impl Config {
+    /// How secrets are to be concealed.
+    ///
+    /// # Errors
+    /// When there is neither a key nor leave to discard, or a key file is none.
+    pub fn sealer(&self) -> Result<seal::Sealer, ConfigError> {
+        match (self.sealing_key_files.is_empty(), self.discard_secrets) {
+            (false, _) => Ok(seal::Sealer::Seal(seal::KeyRing::load(&self.sealing_key_files)?)),
+            (true, true) => Ok(seal::Sealer::Discard),
+            (true, false) => Err(ConfigError::NoSealingKey),
+        }
+    }
+
+    /// Whether the ingress can conceal secrets.
+    ///
+    /// # Errors
+    /// As [`Self::sealer`].
+    pub fn check_sealing(&self) -> Result<(), ConfigError> {
+        self.sealer().map(drop)
+    }
+
+    /// Whether the enricher can know access tokens.
+    ///
+    /// # Errors
+    /// When it has no source of them, or one cannot be read.
+    pub fn check_source(&self) -> Result<(), ConfigError> {
+        if let Some(file) = &self.file {
+            std::fs::read(file).map_err(|error| ConfigError::Unreadable(file.clone(), error))?;
+        }
+        match (&self.file, self.sealing_key_files.is_empty()) {
+            (None, true) => Err(ConfigError::NoSource),
+            (_, true) => Ok(()),
+            (_, false) => Ok(seal::KeyRing::load(&self.sealing_key_files).map(drop)?),
+        }
+    }
 }

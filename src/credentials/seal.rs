@@ -7,7 +7,10 @@
 //! The key id tells which of several keys opens it, so that keys can be rotated: put the new one
 //! first, drop the old one when nothing sealed with it is left.
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    sync::{Arc, PoisonError, RwLock, RwLockReadGuard},
+};
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use chacha20poly1305::{
@@ -51,9 +54,10 @@ impl Sealer {
     }
 }
 
-/// Keys by their ids; the first one seals, all of them open.
+/// Keys by their ids; the first one seals, all of them open. Clones share the keys, so that a ring
+/// that was read again is in use everywhere at once.
 #[derive(Clone)]
-pub struct KeyRing(Vec<Key>);
+pub struct KeyRing(Arc<RwLock<Vec<Key>>>);
 
 #[derive(Clone)]
 struct Key {
@@ -98,17 +102,38 @@ impl KeyRing {
         if files.is_empty() {
             return Err(KeyError::None);
         }
-        files.iter().map(|file| Key::load(file)).collect::<Result<_, _>>().map(Self)
+        files.iter().map(|file| Key::load(file)).collect::<Result<_, _>>().map(Self::new)
+    }
+
+    fn new(keys: Vec<Key>) -> Self {
+        Self(Arc::new(RwLock::new(keys)))
+    }
+
+    /// Reads the files again, here and in every clone.
+    ///
+    /// # Errors
+    /// As [`Self::load`]; then the keys stay what they were.
+    pub fn reload(&self, files: &[PathBuf]) -> Result<(), KeyError> {
+        let Self(read) = Self::load(files)?;
+        let keys = std::mem::take(&mut *read.write().unwrap_or_else(PoisonError::into_inner));
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = keys;
+        Ok(())
+    }
+
+    /// No key is ever half replaced, so what a panicked thread left is whole.
+    fn keys(&self) -> RwLockReadGuard<'_, Vec<Key>> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// A ring of keys that are at hand, the sealing one first.
     #[must_use]
     pub fn of(keys: &[[u8; 32]]) -> Self {
-        Self(keys.iter().map(Key::new).collect())
+        Self::new(keys.iter().map(Key::new).collect())
     }
 
     fn seal(&self, literal: &[u8]) -> String {
-        let key = self.0.first().expect("a ring is never made without a key");
+        let keys = self.keys();
+        let key = keys.first().expect("a ring is never made without a key");
         let mut nonce = [0u8; NONCE_BYTES];
         getrandom::fill(&mut nonce).expect("the operating system has randomness once it has booted");
         let payload = Payload { msg: literal, aad: CONTEXT };
@@ -140,7 +165,8 @@ impl KeyRing {
             return Err(OpenError::NotSealed);
         }
         let id = &bytes[1..NONCE_AT];
-        let key = self.0.iter().find(|key| key.id == *id).ok_or_else(|| OpenError::UnknownKey(hex(id)))?;
+        let keys = self.keys();
+        let key = keys.iter().find(|key| key.id == *id).ok_or_else(|| OpenError::UnknownKey(hex(id)))?;
         let nonce: [u8; NONCE_BYTES] =
             bytes[NONCE_AT..SEALED_AT].try_into().map_err(|_| OpenError::NotSealed)?;
         let payload = Payload { msg: &bytes[SEALED_AT..], aad: CONTEXT };
@@ -150,7 +176,7 @@ impl KeyRing {
 
 impl std::fmt::Debug for KeyRing {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.debug_list().entries(self.0.iter().map(|key| hex(&key.id))).finish()
+        formatter.debug_list().entries(self.keys().iter().map(|key| hex(&key.id))).finish()
     }
 }
 
@@ -218,6 +244,21 @@ mod tests {
         assert!(matches!(ring.open(&sealed), Err(OpenError::UnknownKey(id)) if id.len() == 16));
         assert!(!format!("{ring:?}").contains("0202020202"));
         assert_eq!(ring.open("{\"Sealed\":true}").unwrap_err(), OpenError::NotSealed);
+    }
+
+    #[test]
+    fn a_ring_that_was_read_again_is_in_use_in_every_clone() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("key");
+        std::fs::write(&file, "0a".repeat(32)).unwrap();
+        let ring = KeyRing::load(std::slice::from_ref(&file)).unwrap();
+        let clone = ring.clone();
+        std::fs::write(&file, "0b".repeat(32)).unwrap();
+        ring.reload(std::slice::from_ref(&file)).unwrap();
+        assert!(KeyRing::of(&[[0x0b; 32]]).open(&clone.seal(b"x")).is_ok());
+        std::fs::remove_file(&file).unwrap();
+        assert!(ring.reload(&[file]).is_err());
+        assert!(KeyRing::of(&[[0x0b; 32]]).open(&clone.seal(b"x")).is_ok());
     }
 
     #[test]

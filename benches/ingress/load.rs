@@ -1,0 +1,105 @@
+//! A closed-loop load generator: each connection sends, waits for its answer, and sends again.
+
+use std::{
+    net::SocketAddr,
+    time::{Duration, Instant},
+};
+
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpStream,
+};
+
+/// One round.
+pub struct Load {
+    pub address: SocketAddr,
+    pub path: &'static str,
+    pub body: String,
+    pub connections: u64,
+    pub within: Duration,
+}
+
+/// What one round came to.
+#[derive(Clone, Debug)]
+pub struct Figures {
+    pub per_second: f64,
+    pub p50_ms: f64,
+    pub p99_ms: f64,
+}
+
+impl Load {
+    /// Runs the round on one thread of its own.
+    pub fn run(self) -> Figures {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+        let request = format!(
+            "POST {} HTTP/1.1\r\nHost: bench\r\nContent-Length: {}\r\n\r\n{}",
+            self.path,
+            self.body.len(),
+            self.body
+        );
+        let began = Instant::now();
+        let until = began + self.within;
+        let mut latencies: Vec<Duration> = runtime.block_on(async {
+            let connections: Vec<_> = (0..self.connections)
+                .map(|_| tokio::spawn(connection(self.address, request.clone(), until)))
+                .collect();
+            let mut latencies = Vec::new();
+            for connection in connections {
+                latencies.extend(connection.await.expect("a connection ends in order"));
+            }
+            latencies
+        });
+        let took = began.elapsed().as_secs_f64();
+        latencies.sort_unstable();
+        let quantile = |share: f64| latencies[((latencies.len() - 1) as f64 * share) as usize].as_secs_f64() * 1e3;
+        Figures { per_second: latencies.len() as f64 / took, p50_ms: quantile(0.5), p99_ms: quantile(0.99) }
+    }
+}
+
+impl Figures {
+    /// Each figure's own median.
+    pub fn median(rounds: &[Self]) -> Self {
+        let median = |figure: fn(&Self) -> f64| {
+            let mut figures: Vec<f64> = rounds.iter().map(figure).collect();
+            figures.sort_by(f64::total_cmp);
+            figures[figures.len() / 2]
+        };
+        Self {
+            per_second: median(|figures| figures.per_second),
+            p50_ms: median(|figures| figures.p50_ms),
+            p99_ms: median(|figures| figures.p99_ms),
+        }
+    }
+}
+
+async fn connection(address: SocketAddr, request: String, until: Instant) -> Vec<Duration> {
+    let mut stream = TcpStream::connect(address).await.expect("the server accepts");
+    stream.set_nodelay(true).expect("TCP_NODELAY");
+    let mut latencies = Vec::new();
+    let mut answer = Vec::with_capacity(1024);
+    loop {
+        let sent = Instant::now();
+        if sent >= until {
+            return latencies;
+        }
+        stream.write_all(request.as_bytes()).await.expect("the server reads");
+        read_answer(&mut stream, &mut answer).await;
+        latencies.push(sent.elapsed());
+    }
+}
+
+/// Reads one answer, which must be a 202 with a length.
+async fn read_answer(stream: &mut TcpStream, answer: &mut Vec<u8>) {
+    answer.clear();
+    loop {
+        assert_ne!(stream.read_buf(answer).await.expect("the server answers"), 0, "the server closed");
+        let Some(head) = answer.windows(4).position(|window| window == b"\r\n\r\n") else { continue };
+        let text = std::str::from_utf8(&answer[..head]).expect("heads are ASCII").to_ascii_lowercase();
+        assert!(text.starts_with("http/1.1 202"), "{text}");
+        let length = text.lines().find_map(|line| line.strip_prefix("content-length:"));
+        let length: usize = length.map_or(0, |length| length.trim().parse().expect("a number"));
+        if answer.len() >= head + 4 + length {
+            return;
+        }
+    }
+}

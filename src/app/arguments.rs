@@ -1,0 +1,166 @@
+//! The command line.
+
+use std::{path::PathBuf, time::Duration};
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// Stands between Mews webhooks and Kafka: answers at once, loses nothing that it answered.
+///
+/// Try `mews-bridge demo`: it needs no Kafka, no Mews and no configuration.
+#[derive(Debug, Parser)]
+#[command(version, max_term_width = 100, after_help = EXIT_CODES)]
+pub struct Arguments {
+    /// Configuration file (TOML). Environment variables MEWS_BRIDGE__SECTION__KEY override it.
+    #[arg(long, global = true, env = "MEWS_BRIDGE_CONFIG", value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Override one key, above file and environment; may be given several times.
+    #[arg(long, global = true, value_name = "SECTION.KEY=VALUE")]
+    pub set: Vec<String>,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+const EXIT_CODES: &str = "Exit codes: 0 done and drained, 1 topics differ, 64 bad configuration, 69 a needed thing \
+could not be reached, 70 a bug, 74 input/output failure, 75 stopped before all was drained (it is in the journal).";
+
+/// One thing to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Accept webhooks, journal them, and relay them to Kafka. Runs until SIGTERM.
+    ///
+    /// Needs at least one webhook token (ingress.tokens or ingress.token_files) and a sealing key
+    /// (credentials.sealing_key_files). Kafka may be away: deliveries are answered all the same.
+    Ingress,
+    /// Show the whole product at work: embedded broker, ingress, and hotels that send webhooks.
+    ///
+    /// Nothing to install, nothing to configure, nothing left behind.
+    Demo(Demo),
+    /// Check or show the configuration.
+    Config {
+        /// What to do with it.
+        #[command(subcommand)]
+        command: Config,
+    },
+    /// Compare the topics with the configuration, or create what is missing.
+    Topics {
+        /// What to do with them.
+        #[command(subcommand)]
+        command: Topics,
+    },
+    /// Look into the journal, also while the ingress is running.
+    Journal {
+        /// What to look at.
+        #[command(subcommand)]
+        command: Journal,
+    },
+}
+
+/// `mews-bridge demo`
+#[derive(Args, Debug)]
+pub struct Demo {
+    /// End by itself after this long, such as 20s.
+    #[arg(long, value_parser = humantime::parse_duration)]
+    pub duration: Option<Duration>,
+    /// Hotels that send webhooks.
+    #[arg(long, default_value_t = 12, value_parser = clap::value_parser!(u16).range(1..=1000))]
+    pub hotels: u16,
+    /// Messages a second, all hotels together.
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..=1000))]
+    pub rate: u16,
+    /// One seed, one history.
+    #[arg(long, default_value_t = 1)]
+    pub seed: u64,
+}
+
+/// `mews-bridge config`
+#[derive(Debug, Subcommand)]
+pub enum Config {
+    /// Exit 0 if the configuration is right, else say everything that is wrong and exit 64.
+    Check {
+        /// The process to check for. Without it: what the sections present need.
+        process: Option<Process>,
+    },
+    /// Every key with its value and where it came from; secrets are hidden.
+    Show {
+        /// How the list looks.
+        #[command(flatten)]
+        output: Output,
+    },
+}
+
+/// A process that is configured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Process {
+    /// mews-bridge ingress
+    Ingress,
+    /// mews-bridge enricher
+    Enricher,
+}
+
+/// `mews-bridge topics`
+#[derive(Debug, Subcommand)]
+pub enum Topics {
+    /// Say what is missing or differs; exit 1 if anything does.
+    Plan {
+        /// How the list looks.
+        #[command(flatten)]
+        output: Output,
+    },
+    /// Create the topics that are missing. Never deletes, shrinks or changes one.
+    Apply {
+        /// How the list looks.
+        #[command(flatten)]
+        output: Output,
+    },
+}
+
+/// `mews-bridge journal`
+#[derive(Debug, Subcommand)]
+pub enum Journal {
+    /// The deliveries that are in the journal, oldest first.
+    Ls {
+        /// How the list looks.
+        #[command(flatten)]
+        output: Output,
+    },
+    /// Read every byte. Exit 0 if all is well or only the tail is torn, 74 on damage.
+    Verify {
+        /// How the findings look.
+        #[command(flatten)]
+        output: Output,
+    },
+    /// Write the body of one delivery to standard output, as it is in the journal.
+    Cat {
+        /// Delivery id, or a ce_id of one of its records.
+        id: String,
+    },
+}
+
+/// How a list looks.
+#[derive(Args, Clone, Copy, Debug)]
+pub struct Output {
+    /// `table` for a person, `json` for one JSON object a line. Without it: a table on a terminal.
+    #[arg(long = "output", value_enum)]
+    pub form: Option<Form>,
+}
+
+/// Forms of a list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Form {
+    /// Aligned columns.
+    Table,
+    /// One JSON object a line.
+    Json,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Arguments::command().debug_assert();
+    }
+}

@@ -1,0 +1,304 @@
+//! `mews-bridge ingress`: webhooks in, journal, Kafka.
+//!
+//! ```text
+//! start   bind both ports ─ open the journal ─ producer ─ relay ─ webhook server ─ ready
+//! drain   not ready ─ webhook server ends ─ journal takes no more ─ relay delivers ─ flush ─ journal closes
+//! ```
+//!
+//! A drain ends when the journal is empty or `shutdown.timeout` is over; a second signal ends it at
+//! once. Whatever is left is in the journal and goes out after the next start.
+
+use std::{net::SocketAddr, sync::Arc};
+
+use tokio::{
+    net::TcpListener,
+    task::JoinSet,
+    time::Instant,
+};
+use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
+
+use super::{Exit, Failure};
+use crate::{
+    config::{Config, Role},
+    credentials::seal::Sealer,
+    ingress, journal,
+    kafka::{Producer, TopicNames},
+    relay, reload,
+    shutdown::Shutdown,
+    telemetry::{
+        admin,
+        health::Health,
+        logging,
+        metrics::{Metrics, Names, SecretFile},
+    },
+};
+
+/// Runs until it is told to stop.
+///
+/// # Errors
+/// When it cannot start, or a part ends that never ends by itself.
+pub async fn run(config: Config) -> Result<Exit, Failure> {
+    super::checked(&config, Role::Ingress)?;
+    let shutdown = Shutdown::on_signals().map_err(|error| Failure::io("cannot listen for signals", &error))?;
+    let mut bridge = Bridge::start(&config, "ingress").await?;
+    tracing::info!(
+        webhooks = %bridge.webhook_address,
+        admin = %bridge.admin_address,
+        version = env!("CARGO_PKG_VERSION"),
+        "ready for webhooks on {}, metrics and probes on {}",
+        bridge.webhook_address,
+        bridge.admin_address,
+    );
+    tokio::select! {
+        failure = bridge.failed() => {
+            bridge.drain(&config, &shutdown).await?;
+            Err(failure)
+        }
+        () = shutdown.drain.cancelled() => bridge.drain(&config, &shutdown).await,
+    }
+}
+
+/// The running parts, from the webhook port to the producer.
+pub struct Bridge {
+    /// Where webhooks are taken.
+    pub webhook_address: SocketAddr,
+    /// Where metrics and probes are.
+    pub admin_address: SocketAddr,
+    /// All metrics of the process.
+    pub metrics: Metrics,
+    health: Health,
+    journal: journal::Handle,
+    producer: Arc<Producer>,
+    server: Part,
+    relay: Part,
+    background: JoinSet<&'static str>,
+    admin: Part,
+}
+
+/// A task with the token that ends it; it is aborted if it is dropped before it ended.
+struct Part {
+    name: &'static str,
+    stop: CancellationToken,
+    task: AbortOnDropHandle<Result<(), Failure>>,
+}
+
+impl Part {
+    fn spawn<F>(name: &'static str, run: impl FnOnce(CancellationToken) -> F) -> Self
+    where
+        F: Future<Output = Result<(), Failure>> + Send + 'static,
+    {
+        let stop = CancellationToken::new();
+        Self { name, task: AbortOnDropHandle::new(tokio::spawn(run(stop.clone()))), stop }
+    }
+
+    /// Ends only if the part does, which it never should without having been told to.
+    async fn failed(&mut self) -> Failure {
+        match (&mut self.task).await {
+            Ok(Ok(())) => Failure::bug(format!("the {} ended although nobody stopped it", self.name)),
+            Ok(Err(failure)) => failure,
+            Err(error) => Failure::bug(format!("the {} broke off: {error}", self.name)),
+        }
+    }
+
+    async fn end(self) -> Result<(), Failure> {
+        self.stop.cancel();
+        self.task.await.unwrap_or_else(|error| Err(Failure::bug(format!("the {} broke off: {error}", self.name))))
+    }
+}
+
+impl Bridge {
+    /// Starts every part in the written order; ready when it returns.
+    ///
+    /// # Errors
+    /// When a port, the journal or the configuration stands in the way.
+    pub async fn start(config: &Config, role: &str) -> Result<Self, Failure> {
+        let webhook_listener = bind(config.ingress.listen, "ingress.listen").await?;
+        let admin_listener = bind(config.admin.listen, "admin.listen").await?;
+        let (webhook_address, admin_address) = (address(&webhook_listener)?, address(&admin_listener)?);
+
+        let names = config.topic_names().map_err(|error| Failure::configuration(&error))?;
+        let discriminators = config.topics.known();
+        let metrics = Metrics::new(&Names {
+            topics: names.written_by_ingress().into_iter().map(|topic| topic.name.to_string()).collect(),
+            discriminators: config.topics.discriminators.clone(),
+            token_aliases: config.ingress.token_aliases().map(str::to_owned).collect(),
+            role: role.to_owned(),
+        });
+        logging::count_in(metrics.process.log_events.clone());
+        let health = Health::default();
+        let admin = Part::spawn("admin server", |stop| {
+            let (health, metrics) = (health.clone(), metrics.clone());
+            async move {
+                admin::run(admin_listener, health, metrics, stop).await;
+                Ok(())
+            }
+        });
+        let opened = open_journal(config, &metrics).await?;
+        let journal = opened.handle;
+        vouch(&health, &journal);
+
+        let (reports_in, reports) = tokio::sync::mpsc::unbounded_channel();
+        let producer = Producer::start(&config.kafka, metrics.kafka.clone(), reports_in)
+            .map(Arc::new)
+            .map_err(|error| Failure::configuration(&error))?;
+        let relay = relay::Parts {
+            reader: opened.reader,
+            journal: journal.clone(),
+            producer: Arc::clone(&producer),
+            reports,
+            names: names.clone(),
+            discriminators: discriminators.clone(),
+            consumer: config.kafka.consumer().map_err(|error| Failure::configuration(&error))?,
+            give_up_topic_after: config.kafka.give_up_topic_after,
+            journal_metrics: metrics.journal.clone(),
+            kafka_metrics: metrics.kafka.clone(),
+            leftovers_dir: config.journal.dir.join(relay::leftovers::DIR),
+            abandon: CancellationToken::new(),
+        };
+        let relay = Part::spawn("relay", |stop| async move {
+            relay::run(relay, stop).await.map(drop).map_err(|error| Failure::io("the relay cannot go on", &error))
+        });
+        let sealer = config.credentials.sealer().map_err(|error| Failure::configuration(&error))?;
+        let background = background(config, &names, &producer, &sealer, &metrics);
+        let parts = ingress::Parts {
+            config: config.ingress.clone(),
+            journal: journal.clone(),
+            tokens: ingress::Tokens::load(&config.ingress).map_err(|error| Failure::configuration(&error))?,
+            sealer,
+            discriminators,
+            metrics: ingress::Metrics {
+                http: metrics.http.clone(),
+                deliveries: metrics.webhook.clone(),
+                process: metrics.process.clone(),
+            },
+        };
+        let server = Part::spawn("webhook server", |stop| async move {
+            ingress::run(webhook_listener, parts, stop)
+                .await
+                .map_err(|error| Failure::io("the webhook server cannot go on", &error))
+        });
+        health.serving();
+        Ok(Self {
+            webhook_address,
+            admin_address,
+            metrics,
+            health,
+            journal,
+            producer,
+            server,
+            relay,
+            background,
+            admin,
+        })
+    }
+}
+
+impl Bridge {
+    /// Resolves with the reason when a part ends that should not.
+    pub async fn failed(&mut self) -> Failure {
+        tokio::select! {
+            failure = self.server.failed() => failure,
+            failure = self.relay.failed() => failure,
+            failure = self.admin.failed() => failure,
+            Some(ended) = self.background.join_next() => match ended {
+                Ok(name) => Failure::bug(format!("{name} ended although nobody stopped it")),
+                Err(error) => Failure::bug(format!("a background task broke off: {error}")),
+            },
+        }
+    }
+
+    /// Ends every part in the written order.
+    ///
+    /// # Errors
+    /// When a part ends with a failure of its own, or the journal cannot be closed in order.
+    pub async fn drain(self, config: &Config, shutdown: &Shutdown) -> Result<Exit, Failure> {
+        let Self { health, journal, producer, server, relay, mut background, admin, .. } = self;
+        health.draining();
+        let deadline = Instant::now() + config.shutdown.timeout;
+        let parts = async {
+            // No delivery is half accepted: the server ends when its last answer is out.
+            let served = server.end().await;
+            journal.drain();
+            served.and(relay.end().await)
+        };
+        // Past the deadline whatever runs is dropped with its task; what was accepted is on disk.
+        let ended = tokio::select! {
+            ended = parts => Some(ended),
+            () = tokio::time::sleep_until(deadline) => None,
+            () = shutdown.abort.cancelled() => None,
+        };
+        background.shutdown().await;
+        if ended.is_some() {
+            producer.flush(deadline - Instant::now()).await;
+        }
+        let pending = journal.status().pending_records;
+        let closed = journal.close().await.map_err(|error| Failure::io("the journal did not close in order", &error));
+        admin.end().await?;
+        ended.unwrap_or(Ok(()))?;
+        closed?;
+        Ok(farewell(pending, shutdown))
+    }
+}
+
+/// Says how the drain ended.
+fn farewell(pending: u64, shutdown: &Shutdown) -> Exit {
+    if pending == 0 {
+        tracing::info!("drained: everything that was accepted is in Kafka");
+        return Exit::Clean;
+    }
+    let cause = if shutdown.abort.is_cancelled() { "a second signal came" } else { "shutdown.timeout is over" };
+    tracing::warn!(pending, "stopped with {pending} deliveries in the journal because {cause}; they go out after the next start");
+    Exit::Pending
+}
+
+async fn bind(address: SocketAddr, key: &str) -> Result<TcpListener, Failure> {
+    TcpListener::bind(address)
+        .await
+        .map_err(|error| Failure::io(&format!("cannot listen on {address} ({key})"), &error))
+}
+
+fn address(listener: &TcpListener) -> Result<SocketAddr, Failure> {
+    listener.local_addr().map_err(|error| Failure::io("a listener has no address", &error))
+}
+
+/// Recovery reads the disk, so it has a thread of its own.
+async fn open_journal(config: &Config, metrics: &Metrics) -> Result<journal::Opened, Failure> {
+    let (config, metrics) = (config.journal.clone(), metrics.journal.clone());
+    let dir = config.dir.display().to_string();
+    let opened = tokio::task::spawn_blocking(move || journal::open(&config, Arc::new(journal::disk::Real), metrics))
+        .await
+        .map_err(|error| Failure::bug(format!("opening the journal broke off: {error}")))?;
+    opened.map_err(|error| Failure::io(&format!("cannot open the journal in {dir}"), &error))
+}
+
+/// Only the journal decides whether a delivery can be accepted.
+fn vouch(health: &Health, journal: &journal::Handle) {
+    let vouching = journal.clone();
+    health.vouch("journal", move || vouching.is_ready().map_err(str::to_owned));
+    let described = journal.clone();
+    health.describe("journal", move || serde_json::to_value(described.status()).unwrap_or_default());
+}
+
+/// What goes on beside the path of a delivery; none of it ever ends by itself.
+fn background(
+    config: &Config,
+    names: &TopicNames,
+    producer: &Arc<Producer>,
+    sealer: &Sealer,
+    metrics: &Metrics,
+) -> JoinSet<&'static str> {
+    let mut background = JoinSet::new();
+    if let Sealer::Seal(keys) = sealer {
+        let (keys, files) = (keys.clone(), config.credentials.sealing_key_files.clone());
+        let process = metrics.process.clone();
+        background.spawn(async move {
+            let (mut watched, _) = reload::Files::read(files.clone());
+            process.secret_reload_ok.of(SecretFile::SealingKey).set(1);
+            loop {
+                watched.changed().await;
+                reload::record(SecretFile::SealingKey, &process, keys.reload(&files));
+            }
+        });
+    }
+    background
+}

@@ -1,0 +1,95 @@
+//! The whole configuration: each part's own struct, read from four layers.
+//!
+//! Defaults, then the TOML file, then `MEWS_BRIDGE__SECTION__KEY`, then `--set section.key=value`:
+//! each layer overrides single keys of the ones before. An unknown key is an error that names the
+//! key and where it stands. Nothing here knows what a key means; the parts do.
+
+pub mod layers;
+pub mod problem;
+pub mod show;
+
+use serde::{Deserialize, Serialize};
+
+use crate::kafka::TopicNames;
+use crate::{connector, credentials, enricher, ingress, journal, kafka, shutdown, telemetry};
+pub use layers::{Sources, load};
+pub use problem::{Problem, Problems};
+
+/// Every section.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// The webhook server.
+    pub ingress: ingress::Config,
+    /// The journal of accepted deliveries.
+    pub journal: journal::Config,
+    /// The Kafka client.
+    pub kafka: kafka::Config,
+    /// Names and settings of topics.
+    pub topics: kafka::topics::Config,
+    /// The Connector API.
+    pub connector: connector::Config,
+    /// Secrets that travel through the bridge.
+    pub credentials: credentials::Config,
+    /// The enricher.
+    pub enricher: enricher::Config,
+    /// The admin server.
+    pub admin: telemetry::admin::Config,
+    /// Logs.
+    pub telemetry: telemetry::logging::Config,
+    /// How the process stops.
+    pub shutdown: shutdown::Config,
+}
+
+/// A process that is configured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// `mews-bridge ingress`
+    Ingress,
+    /// `mews-bridge enricher`
+    Enricher,
+}
+
+impl Config {
+    /// The topics by their names; what was accepted must fit into those that take anything.
+    ///
+    /// # Errors
+    /// When Kafka would not take a name or a number.
+    pub fn topic_names(&self) -> Result<TopicNames, kafka::topics::ConfigError> {
+        TopicNames::new(&self.topics, self.ingress.max_body_bytes.as_u64())
+    }
+
+    /// What every process needs to be right, whatever it is.
+    ///
+    /// # Errors
+    /// All problems at once.
+    pub fn check(&self) -> Result<(), Problems> {
+        let mut problems = Problems::default();
+        problems.note("telemetry.log", self.telemetry.check());
+        problems.note("kafka", self.kafka.validate());
+        problems.note("topics", self.topic_names());
+        problems.note("connector", self.connector.check());
+        problems.into_result()
+    }
+
+    /// What one process needs besides.
+    ///
+    /// # Errors
+    /// All problems at once.
+    pub fn check_for(&self, role: Role) -> Result<(), Problems> {
+        let mut problems = Problems::default();
+        problems.absorb(self.check());
+        match role {
+            Role::Ingress => {
+                problems.note("ingress", self.ingress.validate());
+                problems.note("journal", self.journal.validate(self.ingress.max_body_bytes.as_u64()));
+                problems.note("credentials", self.credentials.check_sealing());
+            }
+            Role::Enricher => {
+                problems.note("connector", self.connector.check_token());
+                problems.note("credentials", self.credentials.check_source());
+            }
+        }
+        problems.into_result()
+    }
+}

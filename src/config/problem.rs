@@ -1,0 +1,78 @@
+//! What is wrong with a configuration, all of it at once.
+
+use std::{error::Error, fmt};
+
+/// One thing that is wrong.
+#[derive(Debug)]
+pub struct Problem {
+    /// The key or section.
+    pub key: String,
+    /// What is wrong, and where the value came from if that is known.
+    pub what: String,
+}
+
+/// Everything that is wrong, in the order of the sections.
+#[derive(Debug, Default)]
+pub struct Problems(Vec<Problem>);
+
+impl Problems {
+    /// One problem alone.
+    #[must_use]
+    pub fn one(key: impl Into<String>, what: impl Into<String>) -> Self {
+        Self(vec![Problem { key: key.into(), what: what.into() }])
+    }
+
+    /// Notes an error with all its causes; `Ok` is no problem.
+    pub fn note<T, E: Error>(&mut self, key: &str, result: Result<T, E>) {
+        if let Err(error) = result {
+            self.0.push(Problem { key: key.to_owned(), what: chain(&error) });
+        }
+    }
+
+    /// Takes over what another check found.
+    pub fn absorb(&mut self, result: Result<(), Self>) {
+        if let Err(mut problems) = result {
+            self.0.append(&mut problems.0);
+        }
+    }
+
+    /// Adds a problem.
+    pub fn push(&mut self, problem: Problem) {
+        self.0.push(problem);
+    }
+
+    /// # Errors
+    /// Itself, unless it is empty.
+    pub fn into_result(self) -> Result<(), Self> {
+        if self.0.is_empty() { Ok(()) } else { Err(self) }
+    }
+}
+
+/// An error and its causes in one line.
+#[must_use]
+pub fn chain(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let cause_text = cause.to_string();
+        // Some errors repeat their cause in their own text.
+        if !text.ends_with(&cause_text) {
+            text.push_str(": ");
+            text.push_str(&cause_text);
+        }
+        source = cause.source();
+    }
+    text
+}
+
+impl fmt::Display for Problems {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (n, Problem { key, what }) in self.0.iter().enumerate() {
+            let separator = if n == 0 { "" } else { "\n" };
+            write!(formatter, "{separator}{key}: {what}")?;
+        }
+        Ok(())
+    }
+}
+
+impl Error for Problems {}

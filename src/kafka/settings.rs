@@ -1,0 +1,292 @@
+//! `[kafka]`: what the clients are told, merged and judged before one is made.
+//!
+//! ```text
+//! our defaults  <  kafka.properties  <  what a promise needs (a different wish is refused)
+//!                  kafka.security, kafka.oauth: read from files when a client is made
+//! ```
+//!
+//! Guarantees: every property is one that this librdkafka knows, and none of them breaks a promise
+//! of this bridge; both are found by `config check`, with the name of the property. It makes no
+//! connection.
+
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use rdkafka::{
+    config::{ClientConfig, NativeClientConfig},
+    error::KafkaError,
+};
+use serde::{Deserialize, Serialize};
+
+use super::{
+    oauth, promises,
+    properties::{self, Properties},
+    security,
+};
+use crate::telemetry::metrics;
+
+/// `[kafka]`
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// Brokers to ask first, `host:port` with commas between. Default `localhost:9092`.
+    pub bootstrap_servers: String,
+    /// Any librdkafka property, over the defaults of this bridge. Default: none.
+    pub properties: Properties,
+    /// How long a record waits for a topic that is missing or forbidden, while other topics
+    /// work, before it becomes a dead letter. Default `10m`.
+    #[serde(with = "crate::duration")]
+    pub give_up_topic_after: Duration,
+    /// Passwords, keys and certificates, from files. Default: none.
+    pub security: security::Config,
+    /// Where the tokens of `sasl.mechanism = "OAUTHBEARER"` come from. None: no such tokens.
+    pub oauth: Option<oauth::Config>,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            bootstrap_servers: "localhost:9092".to_owned(),
+            properties: Properties::default(),
+            give_up_topic_after: Duration::from_secs(600),
+            security: security::Config::default(),
+            oauth: None,
+        }
+    }
+}
+
+/// Why no client can be made from the settings.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// A property that librdkafka does not know, or whose value it does not take.
+    #[error("kafka.properties: {key}: {reason}")]
+    Property {
+        /// The property.
+        key: String,
+        /// What librdkafka says, without the value if that may be a secret.
+        reason: String,
+    },
+    /// A property that would break a promise.
+    #[error("kafka.properties: {key} must be {needed}: {promise}")]
+    Promise {
+        /// The property.
+        key: &'static str,
+        /// What it must be.
+        needed: &'static str,
+        /// What rests on it.
+        promise: &'static str,
+    },
+    /// A property that has a setting of its own, and both are given.
+    #[error("kafka.properties: {key} is also set by {instead}")]
+    Reserved {
+        /// The property.
+        key: &'static str,
+        /// The setting to use.
+        instead: &'static str,
+    },
+    /// The security protocol or mechanism and the rest do not fit.
+    #[error("{0}")]
+    Security(&'static str),
+    /// A secret is given as a value and as a file.
+    #[error("{0} is given as a value and as a file")]
+    SecretTwice(&'static str),
+    /// A file that the settings name cannot be read.
+    #[error("file {path}", path = .path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        #[source]
+        source: std::io::Error,
+    },
+    /// `[kafka.oauth]` cannot work.
+    #[error("kafka.oauth")]
+    OAuth(#[from] oauth::ConfigError),
+}
+
+/// What the producer holds at most.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Bytes of one batch; a larger record travels alone.
+    pub batch_bytes: usize,
+    /// Bytes of all records that are on their way.
+    pub queue_bytes: usize,
+}
+
+/// For every client: found out soon when a broker is gone (reference: faults of a real cluster;
+/// 60 s of `socket.timeout.ms` hold records in flight for 71 s on a frozen broker).
+const CONNECTION: [(&str, &str); 10] = [
+    ("client.id", "mews-bridge"),
+    ("socket.timeout.ms", "10000"),
+    ("socket.connection.setup.timeout.ms", "10000"),
+    ("socket.keepalive.enable", "true"),
+    ("reconnect.backoff.ms", "100"),
+    ("reconnect.backoff.max.ms", "2000"),
+    ("topic.metadata.refresh.interval.ms", "10000"),
+    ("topic.metadata.propagation.max.ms", "10000"),
+    ("log.connection.close", "false"),
+    // OpenSSL is linked in, and its own idea of where certificates are is not this system's.
+    ("ssl.ca.location", "probe"),
+];
+
+/// For the producer, beside what [`promises`] asks for.
+const PRODUCER: [(&str, &str); 8] = [
+    ("compression.type", "lz4"),
+    ("linger.ms", "5"),
+    // Under every sane limit of a topic: a batch that is too large fails with all its records.
+    ("batch.size", "262144"),
+    // What is too large is for the topic to say; this is the most that librdkafka allows.
+    ("message.max.bytes", "1000000000"),
+    ("queue.buffering.max.kbytes", "65536"),
+    ("queue.buffering.max.messages", "100000"),
+    // Below `socket.timeout.ms`: a leader that waits for its replicas answers, and keeps its connection.
+    ("request.timeout.ms", "9000"),
+    ("statistics.interval.ms", "5000"),
+];
+
+impl Config {
+    /// Judges everything that can be judged without reading a file or making a connection.
+    ///
+    /// # Errors
+    /// Those of [`ConfigError`] but `File`.
+    pub fn validate(&self) -> Result<(), ConfigError> {
+        self.check_security()?;
+        if let Some(oauth) = &self.oauth {
+            oauth.validate()?;
+        }
+        promises::keep(&native(&self.merged(&PRODUCER))?)
+    }
+
+    /// The settings of the producer, secrets read from their files.
+    ///
+    /// # Errors
+    /// Those of [`Self::validate`], and unreadable files.
+    pub fn producer(&self) -> Result<ClientConfig, ConfigError> {
+        self.validate()?;
+        self.client(self.merged(&PRODUCER))
+    }
+
+    /// What the producer of these settings holds at most.
+    ///
+    /// # Errors
+    /// Those of [`Self::validate`].
+    pub fn limits(&self) -> Result<Limits, ConfigError> {
+        self.validate()?;
+        let native = native(&self.merged(&PRODUCER))?;
+        let number = |key: &'static str| {
+            let value = native.get(key).unwrap_or_default();
+            let reason = || format!("{value:?} is no number");
+            value
+                .parse::<usize>()
+                .map_err(|_| ConfigError::Property { key: key.to_owned(), reason: reason() })
+        };
+        let queue_bytes = number("queue.buffering.max.kbytes")?.saturating_mul(1024);
+        Ok(Limits { batch_bytes: number("batch.size")?, queue_bytes })
+    }
+
+    /// Where a client of these settings has its OAuth tokens from; None without OAUTHBEARER.
+    /// The metrics are for the one client that tells when its token ends.
+    pub(super) fn tokens(&self, metrics: Option<&metrics::Kafka>) -> Option<oauth::Tokens> {
+        self.oauth.as_ref().map(|oauth| oauth::Tokens::new(oauth, metrics.cloned()))
+    }
+
+    /// The settings of a client that neither produces nor consumes.
+    ///
+    /// # Errors
+    /// Those of [`Self::validate`], and unreadable files.
+    pub fn admin(&self) -> Result<ClientConfig, ConfigError> {
+        self.validate()?;
+        self.client(self.merged(&[]))
+    }
+
+    /// The settings that a consumer begins with, before those of its group; what only a producer
+    /// understands is left out.
+    ///
+    /// # Errors
+    /// Those of [`Self::validate`], and unreadable files.
+    pub fn consumer(&self) -> Result<ClientConfig, ConfigError> {
+        self.validate()?;
+        let mut merged = self.merged(&[]);
+        merged
+            .retain(|(key, _)| !promises::only_for_producers(key) && !PRODUCER.iter().any(|(k, _)| k == key));
+        self.client(merged)
+    }
+
+    /// Files whose change asks for new clients.
+    #[must_use]
+    pub fn secret_files(&self) -> Vec<PathBuf> {
+        let oauth = self.oauth.iter().flat_map(oauth::Config::files);
+        self.security.files().chain(oauth).map(Path::to_owned).collect()
+    }
+
+    /// Names of properties whose values `config show` has to hide.
+    pub fn hidden_properties(&self) -> impl Iterator<Item = &str> {
+        self.properties.secret_keys()
+    }
+
+    fn check_security(&self) -> Result<(), ConfigError> {
+        for (key, instead) in [("bootstrap.servers", "kafka.bootstrap_servers")] {
+            if self.properties.get(key).is_some() {
+                return Err(ConfigError::Reserved { key, instead });
+            }
+        }
+        let sasl = self.properties.get("security.protocol").is_some_and(|protocol| {
+            protocol.eq_ignore_ascii_case("sasl_ssl") || protocol.eq_ignore_ascii_case("sasl_plaintext")
+        });
+        let mechanism = self.properties.get("sasl.mechanism");
+        let bearer = mechanism.is_some_and(|mechanism| mechanism.eq_ignore_ascii_case("OAUTHBEARER"));
+        match (sasl, mechanism) {
+            (true, None) => Err(ConfigError::Security(
+                "kafka.properties: security.protocol asks for SASL, so sasl.mechanism must be set",
+            )),
+            (true, Some(_)) if bearer && self.oauth.is_none() => Err(ConfigError::Security(
+                "kafka.properties: sasl.mechanism is OAUTHBEARER, so [kafka.oauth] must say where tokens come from",
+            )),
+            _ if self.oauth.is_some() && !(sasl && bearer) => Err(ConfigError::Security(
+                "[kafka.oauth] is set, but security.protocol and sasl.mechanism do not ask for OAUTHBEARER",
+            )),
+            _ => Ok(()),
+        }
+    }
+
+    /// Defaults of the bridge under the properties of the user.
+    fn merged(&self, defaults: &[(&'static str, &'static str)]) -> Vec<(String, String)> {
+        let mut merged = Properties::default();
+        let needed: &[(&str, &str)] = if defaults.is_empty() { &[] } else { &promises::DEFAULTS };
+        for (key, value) in CONNECTION.iter().chain(needed).chain(defaults) {
+            merged.set(key, *value);
+        }
+        for (key, value) in self.properties.iter() {
+            merged.set(key, value);
+        }
+        merged.set("bootstrap.servers", self.bootstrap_servers.as_str());
+        merged.iter().map(|(key, value)| (key.to_owned(), value.to_owned())).collect()
+    }
+
+    fn client(&self, merged: Vec<(String, String)>) -> Result<ClientConfig, ConfigError> {
+        let mut client = ClientConfig::new();
+        client.extend(merged);
+        for (key, value) in self.security.properties()? {
+            if self.properties.get(key).is_some() {
+                return Err(ConfigError::Reserved { key, instead: "kafka.security" });
+            }
+            client.set(key, value);
+        }
+        Ok(client)
+    }
+}
+
+/// Lets librdkafka read the properties, one by one so that an error never carries a secret.
+fn native(properties: &[(String, String)]) -> Result<NativeClientConfig, ConfigError> {
+    let mut client = ClientConfig::new();
+    client.extend(properties.iter().cloned());
+    client.create_native_config().map_err(|error| match error {
+        KafkaError::ClientConfig(_, _, key, _) if properties::is_secret(&key) => {
+            ConfigError::Property { key, reason: "librdkafka does not take this value".to_owned() }
+        }
+        KafkaError::ClientConfig(_, reason, key, _) => ConfigError::Property { key, reason },
+        other => ConfigError::Property { key: "?".to_owned(), reason: other.to_string() },
+    })
+}

@@ -1,0 +1,41 @@
+//! Why a record became a dead letter, as its headers say it.
+//!
+//! The record keeps its own key, value and headers; these come behind them, so that a replay only
+//! has to take them off again. Called by the relay; other stages of the bridge write the same headers.
+
+use std::sync::Arc;
+
+use crate::{
+    telemetry::{family::Label as _, metrics},
+    webhook::envelope::Header,
+};
+
+/// What is said of one record.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeadLetter {
+    /// One of the closed list of `dead_letter_reason`.
+    pub reason: metrics::DeadLetter,
+    /// What exactly, for a person: never content.
+    pub detail: String,
+    /// The topic that it was for.
+    pub topic: Arc<str>,
+    /// How often it was sent and came back.
+    pub attempts: u32,
+}
+
+impl DeadLetter {
+    /// The headers that it adds. A record that no topic took has the partition and offset -1, as
+    /// Kafka writes "none".
+    #[must_use]
+    pub fn headers(&self) -> [Header; 7] {
+        [
+            ("dead_letter_reason", self.reason.value().to_owned()),
+            ("dead_letter_detail", self.detail.clone()),
+            ("dead_letter_stage", metrics::Stage::Relay.value().to_owned()),
+            ("dead_letter_topic", self.topic.to_string()),
+            ("dead_letter_partition", "-1".to_owned()),
+            ("dead_letter_offset", "-1".to_owned()),
+            ("dead_letter_attempts", self.attempts.to_string()),
+        ]
+    }
+}

@@ -1,0 +1,500 @@
+//! Delivers: which record goes to which topic next, and what became of each delivery.
+//!
+//! ```text
+//! admit ──► lanes ── next ──► Send ──► client ──► report ──► settled ──► cursor ──► passed
+//!             ▲               Load ◄── journal      │
+//!             └── dead letters ◄────────────────────┴─► leftover ──► file
+//! ```
+//!
+//! Guarantees: a delivery completes when every record it owes is in its topic, in the dead letters,
+//! or kept in a file, and not before; on one lane records of a key keep their order; a held lane
+//! does not stop the others; what is in memory is bounded by the constants below, and at the bound
+//! [`Deliver::has_room`] says no, which stops the reading of the journal.
+//!
+//! Pure: it is asked for steps and told how they ended. The shell in [`super`] does the I/O.
+
+use std::{
+    collections::{HashMap, VecDeque},
+    hash::{BuildHasher as _, BuildHasherDefault, DefaultHasher},
+    sync::Arc,
+    time::{Duration, Instant, SystemTime},
+};
+
+use super::{
+    cursor::Cursor,
+    dead_letter::DeadLetter,
+    draft::{Draft, Form},
+    fan_out::FanOut,
+    lane::{Change, Company, Content, Item, Lane, Limits, Position, Progress, Verdict},
+};
+use crate::{
+    journal::{Completed, Location, Sequence},
+    kafka::{
+        producer::{Report, SendError},
+        record::Record,
+        TopicNames,
+    },
+    telemetry::metrics::{self, Disposition},
+};
+
+/// Bytes of deliveries in memory above which no more are read; one more may be on top.
+pub const HELD_BYTES_MAX: usize = 64 << 20;
+/// Records on lanes, in memory or aside, above which no more are read. Only a held lane comes near
+/// it: then the others wait as well, at the latest until the lane is given up.
+pub const ITEMS_MAX: usize = 500_000;
+/// Deliveries from the oldest pending to the newest read, above which no more are read.
+pub const SPAN_MAX: usize = 1_000_000;
+/// News of integrations that wait for `mews.credentials`, above which no more is read.
+pub const NEWS_MAX: usize = 10_000;
+
+/// What an item costs beside the body that it is cut from.
+const ITEM_BYTES: usize = 384;
+/// How long nothing is sent after the client's queue was full, unless a report comes first.
+const QUEUE_FULL_WAIT: Duration = Duration::from_millis(20);
+/// Lanes that a ticket can tell apart are more than any configuration names.
+const LANE_SHIFT: u32 = 40;
+
+/// Names one sending of one record; the client's report repeats it.
+pub type Ticket = u64;
+
+/// What the shell shall do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// Hand [`Deliver::record`] to the client, then tell [`Deliver::sent`].
+    Send(Ticket),
+    /// Read a delivery back from the journal, then tell [`Deliver::loaded`].
+    Load(Ticket, Sequence, Location),
+}
+
+/// What happened, for logs and metrics.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Notice {
+    /// A record of a delivery accepted then is in its topic.
+    Acknowledged(SystemTime),
+    /// A record became a dead letter.
+    DeadLetter(metrics::DeadLetter),
+    /// A lane's flow changed; so many records wait on it.
+    Lane(Arc<str>, Change, usize),
+    /// So many records were given up because their topic is not to be had.
+    GivenUp(Arc<str>, usize),
+}
+
+/// The machine.
+#[derive(Debug)]
+pub struct Deliver {
+    names: TopicNames,
+    limits: Limits,
+    lanes: Vec<Lane>,
+    by_topic: HashMap<Arc<str>, usize>,
+    /// Where the round over the lanes goes on.
+    turn: usize,
+    open: HashMap<Sequence, Open>,
+    cursor: Cursor,
+    /// What no topic takes, on its way to the file.
+    leftovers: VecDeque<Item>,
+    held_bytes: usize,
+    news: usize,
+    client: Client,
+    notices: Vec<Notice>,
+}
+
+/// A delivery that is not completed.
+#[derive(Debug)]
+struct Open {
+    location: Location,
+    accepted_at: SystemTime,
+    outstanding: usize,
+    loaded: usize,
+    bytes: usize,
+    disposition: Disposition,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Client {
+    Takes,
+    Full { until: Instant },
+    Down,
+}
+
+impl Deliver {
+    /// With nothing to deliver yet.
+    #[must_use]
+    pub fn new(names: TopicNames, limits: Limits) -> Self {
+        Self {
+            names,
+            limits,
+            lanes: Vec::new(),
+            by_topic: HashMap::new(),
+            turn: 0,
+            open: HashMap::new(),
+            cursor: Cursor::default(),
+            leftovers: VecDeque::new(),
+            held_bytes: 0,
+            news: 0,
+            client: Client::Takes,
+            notices: Vec::new(),
+        }
+    }
+
+    /// Whether another delivery may be admitted.
+    #[must_use]
+    pub fn has_room(&self) -> bool {
+        self.held_bytes < HELD_BYTES_MAX
+            && self.lanes.iter().map(Lane::len).sum::<usize>() < ITEMS_MAX
+            && self.cursor.span() < SPAN_MAX
+            && self.news < NEWS_MAX
+    }
+
+    /// Takes the next delivery of the journal. Its news of an integration, if any, are the caller's to
+    /// bring to Kafka, and to report with [`Self::news_delivered`] or [`Self::news_refused`].
+    pub fn admit(&mut self, sequence: Sequence, location: Location, fan_out: &FanOut, now: Instant) {
+        let accepted_at = fan_out.source.delivery.accepted_at;
+        let news = usize::from(fan_out.news.is_some());
+        self.cursor.read(sequence, accepted_at);
+        let outstanding = fan_out.drafts.len() + news;
+        let bytes = fan_out.source.delivery.body.len() + outstanding * ITEM_BYTES;
+        let open =
+            Open { location, accepted_at, outstanding, loaded: 0, bytes, disposition: Disposition::Delivered };
+        self.open.insert(sequence, open);
+        self.news += news;
+        for (number, draft) in (0u32..).zip(&fan_out.drafts) {
+            let form = self.first_form(draft);
+            let content = Content { source: fan_out.source.clone(), draft: Box::new(draft.clone()) };
+            self.push(self.item(sequence, number, form, content, now));
+        }
+        if self.held_bytes > HELD_BYTES_MAX / 2 {
+            self.set_aside();
+        }
+        self.complete_if_done(sequence);
+    }
+
+    /// What cannot be read is a dead letter from the start.
+    fn first_form(&mut self, draft: &Draft) -> Form {
+        let super::draft::Part::Undecodable { detail } = &draft.part else { return Form::Whole };
+        let reason = metrics::DeadLetter::Undecodable;
+        self.notices.push(Notice::DeadLetter(reason));
+        let topic = self.names.dead_letters();
+        Form::DeadLetter(Box::new(DeadLetter { reason, detail: detail.to_string(), topic, attempts: 0 }))
+    }
+
+    fn item(&self, delivery: Sequence, number: u32, form: Form, content: Content, now: Instant) -> Item {
+        Item {
+            delivery,
+            number,
+            key: hash(&content.draft.key(&content.source)),
+            size: content.draft.size_bound(&content.source, &form),
+            since: now,
+            form,
+            content: Some(content),
+            attempts: 0,
+            progress: Progress::Waiting,
+            company: Company::Any,
+        }
+    }
+
+    fn push(&mut self, item: Item) {
+        let topic = match (&item.form, &item.content) {
+            (Form::Whole | Form::WithoutEntity, Some(content)) => content.draft.topic(&self.names),
+            (Form::DeadLetter(_), _) | (_, None) => self.names.dead_letters(),
+        };
+        let delivery = item.delivery;
+        if matches!(item.form, Form::DeadLetter(_)) {
+            if let Some(open) = self.open.get_mut(&delivery) {
+                open.disposition = Disposition::DeadLettered;
+            }
+        }
+        if item.content.is_some() {
+            self.hold(delivery, 1);
+        }
+        let lane = self.lane(&topic);
+        if self.lanes[lane].push(item).is_some() {
+            self.release(delivery);
+        }
+    }
+
+    fn lane(&mut self, topic: &Arc<str>) -> usize {
+        if let Some(lane) = self.by_topic.get(topic) {
+            return *lane;
+        }
+        // A dead letter has nowhere else to go: its lane waits for its topic as long as it takes.
+        let for_ever = *topic == self.names.dead_letters();
+        let give_up_after = self.limits.give_up_after.filter(|_| !for_ever);
+        self.lanes.push(Lane::new(topic.clone(), Limits { give_up_after, ..self.limits }));
+        self.by_topic.insert(topic.clone(), self.lanes.len() - 1);
+        self.lanes.len() - 1
+    }
+
+    /// What to do next; `None` until something is reported, admitted, or [`Self::wake_at`] has come.
+    pub fn next(&mut self, now: Instant) -> Option<Step> {
+        match self.client {
+            Client::Down => return None,
+            Client::Full { until } if now < until => return None,
+            Client::Full { .. } | Client::Takes => self.client = Client::Takes,
+        }
+        for _ in 0..self.lanes.len() {
+            self.turn = (self.turn + 1) % self.lanes.len();
+            if let Some(step) = self.next_of(self.turn, now) {
+                return Some(step);
+            }
+        }
+        None
+    }
+
+    fn next_of(&mut self, lane: usize, now: Instant) -> Option<Step> {
+        let position = self.lanes[lane].next(now)?;
+        let ticket = ticket(lane, position);
+        let item = self.lanes[lane].get(position)?;
+        if item.content.is_some() {
+            return Some(Step::Send(ticket));
+        }
+        // At the bound, a lane reads back only when nothing else could make it go on.
+        let may_load = self.held_bytes < HELD_BYTES_MAX || self.lanes[lane].in_flight() == 0;
+        may_load.then(|| self.open.get(&item.delivery).map(|open| Step::Load(ticket, item.delivery, open.location)))?
+    }
+
+    /// The record to send under a ticket that [`Self::next`] gave.
+    #[must_use]
+    pub fn record(&self, ticket: Ticket) -> Option<Record> {
+        let (lane, position) = place(ticket);
+        self.build(self.lanes.get(lane)?.get(position)?)
+    }
+
+    fn build(&self, item: &Item) -> Option<Record> {
+        let Content { source, draft } = item.content.as_ref()?;
+        Some(draft.record(source, &item.form, &self.names))
+    }
+
+    /// Whether the client took the record of a ticket.
+    pub fn sent(&mut self, ticket: Ticket, result: Result<(), SendError>, now: Instant) {
+        let (lane, position) = place(ticket);
+        match result {
+            Ok(()) => self.lanes[lane].sent(position, now),
+            Err(SendError::QueueFull) => self.client = Client::Full { until: now + QUEUE_FULL_WAIT },
+            Err(SendError::Down) => self.client = Client::Down,
+            Err(SendError::TooLarge) => {
+                let verdict = self.lanes[lane].unsendable(position);
+                self.judged(lane, verdict, now);
+            }
+        }
+    }
+
+    /// A delivery that was read back for a ticket. Says how many records have their contents again.
+    pub fn loaded(&mut self, ticket: Ticket, fan_out: &FanOut) -> u32 {
+        let (lane, position) = place(ticket);
+        let Some(delivery) = self.lanes.get(lane).and_then(|lane| lane.get(position)).map(|item| item.delivery)
+        else {
+            return 0;
+        };
+        let loaded = self.lanes[lane].load(delivery, |number| {
+            let draft = fan_out.draft(usize::try_from(number).ok()?)?;
+            Some(Content { source: fan_out.source.clone(), draft: Box::new(draft.clone()) })
+        });
+        self.hold(delivery, loaded as usize);
+        loaded
+    }
+
+    /// A report of the client.
+    pub fn report(&mut self, report: Report, now: Instant) {
+        let (lane, position) = place(report.ticket);
+        if lane >= self.lanes.len() {
+            return;
+        }
+        if let Client::Full { .. } = self.client {
+            self.client = Client::Takes;
+        }
+        let accepted_at = self.lanes[lane]
+            .get(position)
+            .and_then(|item| self.open.get(&item.delivery))
+            .map(|open| open.accepted_at);
+        let verdict = self.lanes[lane].report(position, report.result.map(drop), now);
+        if let (Verdict::Acknowledged, Some(accepted_at)) = (&verdict, accepted_at) {
+            self.notices.push(Notice::Acknowledged(accepted_at));
+        }
+        self.judged(lane, verdict, now);
+    }
+
+    fn judged(&mut self, lane: usize, verdict: Verdict, now: Instant) {
+        match verdict {
+            Verdict::Acknowledged | Verdict::Again => {}
+            Verdict::Never(item, reason, detail) => self.never(lane, item, reason, &detail, now),
+        }
+        self.settle(lane, now);
+        if let Some(change) = self.lanes[lane].take_change() {
+            if matches!(change, Change::Held(_)) && self.held_bytes > HELD_BYTES_MAX / 2 {
+                self.set_aside();
+            }
+            let (topic, waiting) = (self.lanes[lane].topic.clone(), self.lanes[lane].len());
+            self.notices.push(Notice::Lane(topic, change, waiting));
+        }
+    }
+
+    /// Settles what can be settled at the front of a lane, and gives up what has waited too long.
+    fn settle(&mut self, lane: usize, now: Instant) {
+        let mut given_up = 0;
+        loop {
+            if let Some(item) = self.lanes[lane].settle() {
+                self.done(&item);
+            } else if let Some(item) = self.lanes[lane].give_up(now) {
+                given_up += 1;
+                let reason = metrics::DeadLetter::TopicUnavailable;
+                self.never(lane, item, reason, "topic is missing or forbidden", now);
+            } else {
+                break;
+            }
+        }
+        if given_up > 0 {
+            self.notices.push(Notice::GivenUp(self.lanes[lane].topic.clone(), given_up));
+        }
+    }
+
+    /// A record that its topic will not take: to the dead letters, or from there to the file.
+    fn never(&mut self, lane: usize, item: Item, reason: metrics::DeadLetter, detail: &str, now: Instant) {
+        if matches!(item.form, Form::DeadLetter(_)) {
+            self.leftovers.push_back(item);
+            return;
+        }
+        if item.content.is_some() {
+            self.release(item.delivery);
+        }
+        self.notices.push(Notice::DeadLetter(reason));
+        let topic = self.lanes[lane].topic.clone();
+        let dead_letter = DeadLetter { reason, detail: detail.to_owned(), topic, attempts: item.attempts };
+        let form = Form::DeadLetter(Box::new(dead_letter));
+        let size = match &item.content {
+            Some(Content { source, draft }) => draft.size_bound(source, &form),
+            None => item.size,
+        };
+        let waiting = Item { attempts: 0, progress: Progress::Waiting, company: Company::Any, ..item };
+        self.push(Item { form, size, since: now, ..waiting });
+    }
+
+    /// A record that no topic takes: write it to a file, then tell [`Self::kept`].
+    #[must_use]
+    pub fn leftover(&self) -> Option<Record> {
+        self.build(self.leftovers.front()?)
+    }
+
+    /// The record of [`Self::leftover`] is safe in its file.
+    pub fn kept(&mut self) {
+        if let Some(item) = self.leftovers.pop_front() {
+            self.done(&item);
+        }
+    }
+
+    /// The news of a delivery are in `mews.credentials`.
+    pub fn news_delivered(&mut self, sequence: Sequence) {
+        self.news = self.news.saturating_sub(1);
+        self.finished(sequence);
+    }
+
+    /// `mews.credentials` will not take the news of a delivery: they become a dead letter.
+    pub fn news_refused(&mut self, refused: super::credentials::Refused, now: Instant) {
+        self.news = self.news.saturating_sub(1);
+        self.notices.push(Notice::DeadLetter(refused.dead_letter.reason));
+        let form = Form::DeadLetter(Box::new(refused.dead_letter));
+        let item = self.item(refused.sequence, refused.number, form, refused.content, now);
+        self.push(item);
+    }
+
+    fn done(&mut self, item: &Item) {
+        if item.content.is_some() {
+            self.release(item.delivery);
+        }
+        self.finished(item.delivery);
+    }
+
+    fn finished(&mut self, sequence: Sequence) {
+        if let Some(open) = self.open.get_mut(&sequence) {
+            open.outstanding -= 1;
+        }
+        self.complete_if_done(sequence);
+    }
+
+    fn complete_if_done(&mut self, sequence: Sequence) {
+        if self.open.get(&sequence).is_some_and(|open| open.outstanding == 0) {
+            if let Some(open) = self.open.remove(&sequence) {
+                self.cursor.complete(sequence, open.disposition);
+            }
+        }
+    }
+
+    /// Counts contents that came into memory; a delivery's bytes count once.
+    fn hold(&mut self, sequence: Sequence, contents: usize) {
+        let Some(open) = self.open.get_mut(&sequence) else { return };
+        if open.loaded == 0 && contents > 0 {
+            self.held_bytes += open.bytes;
+        }
+        open.loaded += contents;
+    }
+
+    fn release(&mut self, sequence: Sequence) {
+        let Some(open) = self.open.get_mut(&sequence) else { return };
+        open.loaded -= 1;
+        if open.loaded == 0 {
+            self.held_bytes -= open.bytes;
+        }
+    }
+
+    fn set_aside(&mut self) {
+        let mut dropped = Vec::new();
+        for lane in &mut self.lanes {
+            lane.set_aside(|delivery, _| dropped.push(delivery));
+        }
+        dropped.into_iter().for_each(|delivery| self.release(delivery));
+    }
+
+    /// The client has been restarted and takes records again.
+    pub fn client_restarted(&mut self) {
+        self.client = Client::Takes;
+    }
+
+    /// The client is down: nothing is sent until it has been restarted.
+    pub fn client_down(&mut self) {
+        self.client = Client::Down;
+    }
+
+    /// When [`Self::next`] should be asked again though nothing has happened.
+    #[must_use]
+    pub fn wake_at(&self) -> Option<Instant> {
+        let full = match self.client {
+            Client::Full { until } => Some(until),
+            Client::Takes => None,
+            Client::Down => return None,
+        };
+        self.lanes.iter().filter_map(Lane::wake_at).chain(full).min()
+    }
+
+    /// What the watermark has passed since this was last asked.
+    pub fn take_passed(&mut self) -> Option<Completed> {
+        self.cursor.take_passed()
+    }
+
+    /// What happened since this was last asked.
+    pub fn take_notices(&mut self) -> Vec<Notice> {
+        std::mem::take(&mut self.notices)
+    }
+
+    /// When the oldest delivery that is not completed was accepted.
+    #[must_use]
+    pub fn oldest(&self) -> Option<SystemTime> {
+        self.cursor.oldest()
+    }
+
+    /// Deliveries that were admitted and are not completed.
+    #[must_use]
+    pub fn pending(&self) -> usize {
+        self.open.len()
+    }
+}
+
+fn hash(key: &str) -> u64 {
+    BuildHasherDefault::<DefaultHasher>::default().hash_one(key)
+}
+
+const fn ticket(lane: usize, position: Position) -> Ticket {
+    (lane as u64) << LANE_SHIFT | position
+}
+
+const fn place(ticket: Ticket) -> (usize, Position) {
+    ((ticket >> LANE_SHIFT) as usize, ticket & ((1 << LANE_SHIFT) - 1))
+}

@@ -1,0 +1,462 @@
+//! The records of one topic, in the order in which they must appear there.
+//!
+//! ```text
+//!        settled ◄── [ acknowledged | in flight … in flight | waiting … waiting ] ◄── push
+//!                      └─────────────── sent in order ──────┘  next
+//! ```
+//!
+//! Many are in flight; the client keeps their order through what it retries by itself. What comes
+//! back to the lane is sent again from there: nothing more is sent until all in flight have come
+//! back, then everything from the first refused one on goes out in order once more. A later record
+//! of the same key that was acknowledged meanwhile goes out again behind it, so that the last
+//! thing a subscriber sees of a key is the newest.
+//!
+//! Refusals are judged only of a record that was alone in flight, because a broker refuses a whole
+//! batch for one of its records (reference: Kafka, "Faults"); so a record that is too large for a
+//! shared batch is always alone, and a lane whose small records are refused as too large sends one
+//! at a time for a while. A topic that is missing or forbidden holds the lane: one record probes it.
+//!
+//! Pure: values and `now` in, verdicts out. The machine in [`super::deliver`] owns the lanes.
+
+use std::{
+    collections::{HashSet, VecDeque},
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use super::{
+    draft::{Draft, Form, Source},
+    hold::Hold,
+};
+use crate::{
+    journal::Sequence,
+    kafka::producer::{Refusal, TopicProblem},
+    telemetry::metrics,
+};
+
+/// A record's number in its lane; it keeps it as long as it is there.
+pub type Position = u64;
+
+/// How long a lane sends one at a time after a small record was refused as too large, the first
+/// time and at most; the span doubles each time.
+const SOLO_SPANS: (Duration, Duration) = (Duration::from_secs(60), Duration::from_secs(3600));
+
+/// What a lane goes by.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// A record above it travels alone.
+    pub batch_bytes_max: usize,
+    /// How long a record waits for a topic that a broker says is not to be had; `None` is for ever.
+    pub give_up_after: Option<Duration>,
+}
+
+/// One record on a lane.
+#[derive(Debug)]
+pub struct Item {
+    /// The delivery that owes it.
+    pub delivery: Sequence,
+    /// Its number among what that delivery owes.
+    pub number: u32,
+    /// Stands for its key; two keys that share it only cost a repetition.
+    pub key: u64,
+    /// Never less than its bytes.
+    pub size: usize,
+    /// Since when it has been waiting here.
+    pub since: Instant,
+    /// In which form it is sent.
+    pub form: Form,
+    /// `None` while it is only in the journal.
+    pub content: Option<Content>,
+    /// How often it was sent and came back.
+    pub attempts: u32,
+    /// How far it has come.
+    pub progress: Progress,
+    /// With whom it may travel.
+    pub company: Company,
+}
+
+/// What an item is made of, while it is in memory.
+#[derive(Clone, Debug)]
+pub struct Content {
+    /// Shared with the delivery's other records.
+    pub source: Arc<Source>,
+    /// The record itself, before it is built.
+    pub draft: Box<Draft>,
+}
+
+/// How far an item has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Progress {
+    /// Not with the client.
+    Waiting,
+    /// With the client, which owes a report.
+    InFlight,
+    /// In the topic.
+    Acknowledged,
+}
+
+/// With whom an item may be in flight.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Company {
+    /// With any others.
+    Any,
+    /// With none: what it is refused for is then its own fault.
+    Alone,
+}
+
+/// What a report means for the item it is about.
+#[derive(Debug)]
+pub enum Verdict {
+    /// It is in the topic.
+    Acknowledged,
+    /// It will be sent again.
+    Again,
+    /// The topic will never take it; it has left the lane.
+    Never(Item, metrics::DeadLetter, String),
+}
+
+/// What became of a lane, for the log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// Nothing flows: a broker says that the topic is not to be had.
+    Held(TopicProblem),
+    /// It flows again.
+    Flowing,
+    /// Small records were refused as too large: one at a time for this long.
+    OneAtATime(Duration),
+}
+
+/// The records of one topic.
+#[derive(Debug)]
+pub struct Lane {
+    /// Full topic name.
+    pub topic: Arc<str>,
+    limits: Limits,
+    items: VecDeque<Item>,
+    /// Position of the front item.
+    first: Position,
+    /// Position of the first item that may be waiting.
+    next: Position,
+    /// Position of the first item whose content is aside: from there on, all are.
+    aside: Position,
+    flight: Flight,
+    /// Something was refused: nothing is sent until all in flight have come back.
+    gathering: Gathering,
+    hold: Option<Hold>,
+    solo: Option<Solo>,
+    change: Option<Change>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Flight {
+    Shared(u32),
+    Alone,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Gathering {
+    No,
+    Yes,
+}
+
+#[derive(Debug)]
+struct Solo {
+    until: Instant,
+    span: Duration,
+}
+
+impl Lane {
+    /// An empty lane.
+    #[must_use]
+    pub fn new(topic: Arc<str>, limits: Limits) -> Self {
+        Self {
+            topic,
+            limits,
+            items: VecDeque::new(),
+            first: 0,
+            next: 0,
+            aside: 0,
+            flight: Flight::Shared(0),
+            gathering: Gathering::No,
+            hold: None,
+            solo: None,
+            change: None,
+        }
+    }
+
+    /// Puts a record at the end. Behind records whose content is aside its own is dropped too, and
+    /// comes back: `Some` then, so that the caller can account for it.
+    pub fn push(&mut self, mut item: Item) -> Option<Content> {
+        let end = self.end();
+        let dropped = if self.aside < end { item.content.take() } else { None };
+        if item.content.is_some() {
+            self.aside = end + 1;
+        }
+        self.items.push_back(item);
+        dropped
+    }
+
+    /// The next record to send, if one may be sent now.
+    pub fn next(&mut self, now: Instant) -> Option<Position> {
+        if self.gathering == Gathering::Yes {
+            if self.in_flight() > 0 {
+                return None;
+            }
+            self.gather();
+        }
+        if self.hold.as_ref().is_some_and(|hold| now < hold.next_try()) {
+            return None;
+        }
+        while self.get(self.next)?.progress != Progress::Waiting {
+            self.next += 1;
+        }
+        let free = match self.flight {
+            Flight::Alone => false,
+            Flight::Shared(0) => true,
+            Flight::Shared(_) => self.company(self.get(self.next)?, now) == Company::Any,
+        };
+        free.then_some(self.next)
+    }
+
+    fn company(&self, item: &Item, now: Instant) -> Company {
+        let solo = self.solo.as_ref().is_some_and(|solo| now < solo.until);
+        if self.hold.is_some() || solo || item.size > self.limits.batch_bytes_max {
+            return Company::Alone;
+        }
+        item.company
+    }
+
+    /// The client has taken the record that [`Self::next`] named.
+    pub fn sent(&mut self, position: Position, now: Instant) {
+        let Some(item) = self.get(position) else { return };
+        self.flight = match self.flight {
+            Flight::Shared(0) if self.company(item, now) == Company::Alone => Flight::Alone,
+            Flight::Shared(count) => Flight::Shared(count + 1),
+            Flight::Alone => Flight::Alone,
+        };
+        self.next = position + 1;
+        if let Some(item) = self.get_mut(position) {
+            item.progress = Progress::InFlight;
+        }
+    }
+
+    /// The client will not even take the record that [`Self::next`] named: it is too large for it.
+    pub fn unsendable(&mut self, position: Position) -> Verdict {
+        if self.flight == Flight::Shared(0) {
+            return self.judge(position, metrics::DeadLetter::TooLarge, "larger than the client sends");
+        }
+        if let Some(item) = self.get_mut(position) {
+            item.company = Company::Alone;
+        }
+        Verdict::Again
+    }
+
+    /// A report about a record in flight.
+    pub fn report(&mut self, position: Position, result: Result<(), Refusal>, now: Instant) -> Verdict {
+        let flight = self.flight;
+        self.flight = match flight {
+            Flight::Alone => Flight::Shared(0),
+            Flight::Shared(count) => Flight::Shared(count.saturating_sub(1)),
+        };
+        let Some(item) = self.get_mut(position) else { return Verdict::Again };
+        let Err(refusal) = result else {
+            item.progress = Progress::Acknowledged;
+            if self.hold.take().is_some() {
+                self.change = Some(Change::Flowing);
+            }
+            return Verdict::Acknowledged;
+        };
+        item.progress = Progress::Waiting;
+        item.attempts = item.attempts.saturating_add(1);
+        self.gathering = Gathering::Yes;
+        self.refused(position, refusal, flight, now)
+    }
+
+    fn refused(&mut self, position: Position, refusal: Refusal, flight: Flight, now: Instant) -> Verdict {
+        match (refusal, flight) {
+            (Refusal::Lost, _) => Verdict::Again,
+            (Refusal::TopicUnavailable(problem), flight) => {
+                self.unavailable(problem, flight, now);
+                Verdict::Again
+            }
+            (Refusal::TooLarge, Flight::Alone) => {
+                self.judge(position, metrics::DeadLetter::TooLarge, "larger than the topic takes")
+            }
+            (Refusal::TooLarge, Flight::Shared(_)) => {
+                self.one_at_a_time(now);
+                self.again_alone(position)
+            }
+            (Refusal::Rejected(code), Flight::Alone) => {
+                self.judge(position, metrics::DeadLetter::Rejected, &code)
+            }
+            (Refusal::Rejected(_), Flight::Shared(_)) => self.again_alone(position),
+        }
+    }
+
+    fn again_alone(&mut self, position: Position) -> Verdict {
+        if let Some(item) = self.get_mut(position) {
+            item.company = Company::Alone;
+        }
+        Verdict::Again
+    }
+
+    /// Of a record that was alone: it goes without its entity, or it never goes.
+    fn judge(&mut self, position: Position, reason: metrics::DeadLetter, detail: &str) -> Verdict {
+        let Some(item) = self.get_mut(position) else { return Verdict::Again };
+        let content = item.content.as_ref();
+        let entity = content.filter(|content| {
+            reason == metrics::DeadLetter::TooLarge && item.form == Form::Whole && content.draft.has_entity()
+        });
+        if let Some(Content { source, draft }) = entity {
+            item.size = draft.size_bound(source, &Form::WithoutEntity);
+            item.form = Form::WithoutEntity;
+            return Verdict::Again;
+        }
+        debug_assert_eq!(position, self.first, "what is alone in flight has only settled ones before it");
+        self.pop().map_or(Verdict::Again, |item| Verdict::Never(item, reason, detail.to_owned()))
+    }
+
+    fn one_at_a_time(&mut self, now: Instant) {
+        let span = match &self.solo {
+            Some(solo) if now < solo.until => return,
+            Some(solo) => (solo.span * 2).min(SOLO_SPANS.1),
+            None => SOLO_SPANS.0,
+        };
+        self.solo = Some(Solo { until: now + span, span });
+        self.change = Some(Change::OneAtATime(span));
+    }
+
+    fn unavailable(&mut self, problem: TopicProblem, flight: Flight, now: Instant) {
+        match (&mut self.hold, flight) {
+            (Some(hold), Flight::Alone) => hold.answered_again(now),
+            // One more of those that were in flight when the first was refused.
+            (Some(_), Flight::Shared(_)) => {}
+            (None, _) => {
+                self.hold = Some(Hold::begin(now));
+                self.change = Some(Change::Held(problem));
+            }
+        }
+    }
+
+    /// Takes a record from the front that has waited too long for its topic, while a broker has just
+    /// said once more that the topic is not to be had.
+    pub fn give_up(&mut self, now: Instant) -> Option<Item> {
+        let (hold, limit) = (self.hold.as_ref()?, self.limits.give_up_after?);
+        let front = self.items.front()?;
+        if front.progress == Progress::Waiting && hold.gives_up(front.since, limit, now) { self.pop() } else { None }
+    }
+
+    /// Takes a record from the front that is in the topic, with all before it.
+    pub fn settle(&mut self) -> Option<Item> {
+        if self.gathering == Gathering::Yes && self.in_flight() == 0 {
+            self.gather();
+        }
+        let settled = self.items.front()?.progress == Progress::Acknowledged;
+        if settled { self.pop() } else { None }
+    }
+
+    /// All in flight have come back: what follows a refused record of its key is to be sent again.
+    fn gather(&mut self) {
+        self.gathering = Gathering::No;
+        let mut refused = HashSet::new();
+        let sent = usize::try_from(self.next - self.first).unwrap_or(usize::MAX);
+        for item in self.items.iter_mut().take(sent) {
+            match item.progress {
+                Progress::Waiting => {
+                    refused.insert(item.key);
+                }
+                Progress::Acknowledged if refused.contains(&item.key) => item.progress = Progress::Waiting,
+                Progress::Acknowledged | Progress::InFlight => {}
+            }
+        }
+        self.next = self.first;
+    }
+
+    fn pop(&mut self) -> Option<Item> {
+        let item = self.items.pop_front()?;
+        self.first += 1;
+        self.next = self.next.max(self.first);
+        self.aside = self.aside.max(self.first);
+        Some(item)
+    }
+
+    /// Drops the contents of a held lane but for the record that probes it, and hands each to `drop`.
+    pub fn set_aside(&mut self, mut dropped: impl FnMut(Sequence, Content)) {
+        if self.hold.is_none() {
+            return;
+        }
+        let keep = self.next.max(self.first) + 1;
+        while self.aside > keep {
+            let Some(item) = self.get_mut(self.aside - 1) else { return };
+            if item.progress != Progress::Waiting {
+                return;
+            }
+            let delivery = item.delivery;
+            if let Some(content) = item.content.take() {
+                dropped(delivery, content);
+            }
+            self.aside -= 1;
+        }
+    }
+
+    /// Gives contents back to the items of a delivery, from a position on; says how many.
+    pub fn load(&mut self, delivery: Sequence, content: impl Fn(u32) -> Option<Content>) -> u32 {
+        let mut loaded = 0;
+        while let Some(item) = self.get_mut(self.aside) {
+            if item.delivery != delivery {
+                break;
+            }
+            item.content = content(item.number);
+            loaded += u32::from(item.content.is_some());
+            self.aside += 1;
+        }
+        loaded
+    }
+
+    /// When [`Self::next`] should be asked again though nothing has happened.
+    #[must_use]
+    pub fn wake_at(&self) -> Option<Instant> {
+        let waiting = self.next < self.end();
+        self.hold.as_ref().filter(|_| waiting && self.in_flight() == 0).map(Hold::next_try)
+    }
+
+    /// What became of it since this was last asked.
+    pub fn take_change(&mut self) -> Option<Change> {
+        self.change.take()
+    }
+
+    /// The item at a position.
+    #[must_use]
+    pub fn get(&self, position: Position) -> Option<&Item> {
+        self.items.get(usize::try_from(position.checked_sub(self.first)?).ok()?)
+    }
+
+    fn get_mut(&mut self, position: Position) -> Option<&mut Item> {
+        self.items.get_mut(usize::try_from(position.checked_sub(self.first)?).ok()?)
+    }
+
+    fn end(&self) -> Position {
+        self.first + self.items.len() as u64
+    }
+
+    /// Records that are with the client.
+    #[must_use]
+    pub const fn in_flight(&self) -> u32 {
+        match self.flight {
+            Flight::Shared(count) => count,
+            Flight::Alone => 1,
+        }
+    }
+
+    /// Records on the lane.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.items.len()
+    }
+
+    /// Whether nothing is on the lane.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.items.is_empty()
+    }
+}

@@ -1,0 +1,104 @@
+//! Files beside the journal for what not even the dead letters take.
+//!
+//! One file a record, `undeliverable/<ce_id>-<topic>.json`, written aside, synced and renamed, so a file is
+//! whole or not there, and the same record after a crash is the same file. The relay writes them,
+//! `dead-letters ls|cat|replay` reads them; nobody here removes one.
+//!
+//! ```json
+//! { "Topic": "mews.dead-letters", "Key": "<base64>", "Headers": [["ce_id", "…"], …], "Value": "<base64>" }
+//! ```
+
+use std::{
+    fs::{File, OpenOptions},
+    io::{self, Write as _},
+    os::unix::fs::OpenOptionsExt as _,
+    path::{Path, PathBuf},
+};
+
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use serde::{Deserialize, Serialize};
+
+use crate::kafka::record::Record;
+
+/// The directory's name in the journal's.
+pub const DIR: &str = "undeliverable";
+/// Letters of a file's name without its extension: file systems take 255 bytes.
+const NAME_LETTERS_MAX: usize = 240;
+
+/// A record that no topic took, as its file holds it.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct Leftover {
+    /// The topic that refused it last.
+    pub topic: String,
+    /// Its key, in base64.
+    pub key: String,
+    /// Its headers in order.
+    pub headers: Vec<(String, String)>,
+    /// Its value, in base64; `None` is a tombstone.
+    pub value: Option<String>,
+}
+
+/// Writes a record to its file; it is on disk when this returns.
+///
+/// # Errors
+/// Those of the file system; the record is not kept then.
+pub fn keep(dir: &Path, record: &Record) -> io::Result<PathBuf> {
+    let leftover = Leftover::of(record);
+    let path = dir.join(format!("{}.json", leftover.name()));
+    let aside = path.with_extension("new");
+    std::fs::create_dir_all(dir)?;
+    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&aside)?;
+    let json = serde_json::to_vec(&leftover).expect("strings always serialise into memory");
+    file.write_all(&json)?;
+    file.sync_all()?;
+    std::fs::rename(&aside, &path)?;
+    File::open(dir)?.sync_all()?;
+    if let Some(parent) = dir.parent() {
+        File::open(parent)?.sync_all()?;
+    }
+    Ok(path)
+}
+
+/// Reads the files of a directory, in the order of their names; one that is not there has none.
+///
+/// # Errors
+/// Those of the file system; a file that holds something else is [`io::ErrorKind::InvalidData`].
+pub fn list(dir: &Path) -> io::Result<Vec<Leftover>> {
+    let entries = match std::fs::read_dir(dir) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(error),
+    };
+    let mut paths = entries.map(|entry| Ok(entry?.path())).collect::<io::Result<Vec<_>>>()?;
+    paths.retain(|path| path.extension().is_some_and(|extension| extension == "json"));
+    paths.sort();
+    let read = |path: &PathBuf| Ok(serde_json::from_slice(&std::fs::read(path)?)?);
+    paths.iter().map(read).collect()
+}
+
+impl Leftover {
+    fn of(record: &Record) -> Self {
+        Self {
+            topic: record.topic.to_string(),
+            key: STANDARD.encode(&record.key),
+            headers: record.headers.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect(),
+            value: record.value.as_ref().map(|value| STANDARD.encode(value)),
+        }
+    }
+
+    /// The value of a header.
+    #[must_use]
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.iter().find(|(each, _)| each == name).map(|(_, value)| value.as_str())
+    }
+
+    /// The file's name. A delivery can owe one `ce_id` to two topics, so the topic is part of it.
+    fn name(&self) -> String {
+        let id = self.header("ce_id").unwrap_or("unknown");
+        let topic = self.header("dead_letter_topic").unwrap_or(&self.topic);
+        let safe = |letter: char| letter.is_ascii_alphanumeric() || matches!(letter, '-' | '.');
+        let letters = id.chars().chain(['-']).chain(topic.chars());
+        letters.map(|letter| if safe(letter) { letter } else { '_' }).take(NAME_LETTERS_MAX).collect()
+    }
+}
