@@ -25,11 +25,8 @@ pub use exit::{Exit, Failure};
 pub fn run(arguments: Arguments) -> Result<Exit, Failure> {
     // One cryptography for every HTTPS client of the process; only a second call could find one there.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    let sources = Sources {
-        file: arguments.config,
-        environment: std::env::vars().collect(),
-        flags: arguments.set,
-    };
+    let sources =
+        Sources { file: arguments.config, environment: std::env::vars().collect(), flags: arguments.set };
     let (config, figment) = load(&sources)?;
     if let Command::Config { command } = arguments.command {
         return config::run(command, &config, &figment);

@@ -39,7 +39,9 @@ pub enum ConfigError {
     #[error("platform_address {0:?} is not an http or https address without a path")]
     Address(String),
     /// Tokens would be readable on the way.
-    #[error("platform_address {0:?} is not https; set connector.allow_plain_http = true if nobody can listen in")]
+    #[error(
+        "platform_address {0:?} is not https; set connector.allow_plain_http = true if nobody can listen in"
+    )]
     PlainHttp(String),
     /// Nothing to say who asks.
     #[error("client_token_file is not set")]
@@ -89,7 +91,8 @@ mod tests {
     use super::*;
 
     fn checked(platform_address: &str, allow_plain_http: bool) -> Result<(), ConfigError> {
-        Config { platform_address: platform_address.to_owned(), allow_plain_http, ..Config::default() }.check()
+        Config { platform_address: platform_address.to_owned(), allow_plain_http, ..Config::default() }
+            .check()
     }
 
     #[test]

@@ -29,7 +29,9 @@ pub struct Config {
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
     /// Secrets of webhooks would have to be written as they are.
-    #[error("sealing_key_files is empty: give a file with 32 random bytes in hex (openssl rand -hex 32), or set discard_secrets = true to forget the secrets of webhooks")]
+    #[error(
+        "sealing_key_files is empty: give a file with 32 random bytes in hex (openssl rand -hex 32), or set discard_secrets = true to forget the secrets of webhooks"
+    )]
     NoSealingKey,
     /// A key file is none.
     #[error(transparent)]

@@ -95,7 +95,7 @@ pub async fn run(listener: TcpListener, parts: Parts, shutdown: CancellationToke
     let exchange = Arc::new(exchange::Exchange::new(&config, tokens, acceptor, metrics));
     tokio::select! {
         // Dropped with this function; it owns nothing that must be finished.
-        () = watch => unreachable!("the watch over token files never ends"),
+        never = watch => match never {},
         result = serve::serve(listener, slots, limits, exchange, shutdown) => result,
     }
 }

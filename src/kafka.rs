@@ -6,21 +6,26 @@
 //!    ▼
 //! producer ─ callbacks ─ ledger, refusal, link      records out, one report each
 //! topics ─ names                                    what topics there are
+//! provision ─ plan, admin                           sees to it that they are
+//! embedded                                          a cluster for demo and tests
 //! ```
 //!
 //! Guarantees: what is accepted here is delivered in order or reported, exactly once, as not
 //! delivered; keys are placed as the Java client places them. The relay and the enricher send
 //! through it; it knows no delivery, no event and no entity.
 
+mod admin;
 mod callbacks;
+pub mod embedded;
 mod ledger;
 mod link;
-pub mod embedded;
 pub mod names;
 pub mod oauth;
+pub mod plan;
 pub mod producer;
 mod promises;
 pub mod properties;
+pub mod provision;
 pub mod record;
 pub mod refusal;
 pub mod security;

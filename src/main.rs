@@ -20,7 +20,10 @@ fn main() -> ExitCode {
     match std::panic::catch_unwind(|| app::run(arguments)) {
         Ok(Ok(exit)) => exit.into(),
         Ok(Err(failure)) => {
-            #[expect(clippy::print_stderr, reason = "the last words of a command go to the person who ran it")]
+            #[expect(
+                clippy::print_stderr,
+                reason = "the last words of a command go to the person who ran it"
+            )]
             for line in failure.message.lines() {
                 eprintln!("mews-bridge: {line}");
             }

@@ -40,17 +40,13 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 
 use self::{
-    deliver::{Deliver, Notice, Step},
+    deliver::{BOUNDS, Deliver, Notice, Step},
     lane::{Change, Content, Limits},
 };
 use crate::{
     backoff::Backoff,
     journal,
-    kafka::{
-        self,
-        producer::{Producer, Report},
-        TopicNames,
-    },
+    kafka::{self, Producer, Report, TopicNames},
     telemetry::metrics::{self, JournalState, Stage},
     webhook::Discriminators,
 };
@@ -187,7 +183,7 @@ impl Relay {
             kafka_metrics: parts.kafka_metrics,
             leftovers_dir: parts.leftovers_dir,
             abandon: parts.abandon,
-            deliver: Deliver::new(parts.names, limits),
+            deliver: Deliver::new(parts.names, limits, BOUNDS),
             updates,
             updates_reports,
             updates_done,
@@ -305,7 +301,10 @@ impl Relay {
         self.restart_at = Instant::now() + wait;
         match result {
             Ok(()) => {
-                tracing::warn!(pending = self.deliver.pending(), "kafka client was restarted, what it held is sent again");
+                tracing::warn!(
+                    pending = self.deliver.pending(),
+                    "kafka client was restarted, what it held is sent again"
+                );
                 self.deliver.client_restarted();
             }
             Err(error) => {
@@ -382,11 +381,18 @@ impl Relay {
 fn log_change(topic: &str, change: &Change, waiting: usize) {
     match change {
         Change::Held(problem) => {
-            tracing::warn!(topic, ?problem, waiting, "topic is not to be had, its records wait and the others flow on");
+            tracing::warn!(
+                topic,
+                ?problem,
+                waiting,
+                "topic is not to be had, its records wait and the others flow on"
+            );
         }
         Change::Flowing => tracing::info!(topic, waiting, "topic flows again"),
         Change::OneAtATime(span) => tracing::warn!(
-            topic, waiting, seconds = span.as_secs(),
+            topic,
+            waiting,
+            seconds = span.as_secs(),
             "topic takes smaller batches than it is sent, one record at a time for a while"
         ),
     }

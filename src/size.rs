@@ -10,7 +10,8 @@ use serde::{Deserialize, Deserializer, Serializer, de::Error as _};
 pub fn serialize<S: Serializer>(size: &ByteSize, serializer: S) -> Result<S::Ok, S::Error> {
     let units = [("GiB", bytesize::GIB), ("MiB", bytesize::MIB), ("KiB", bytesize::KIB), ("B", 1)];
     let bytes = size.as_u64();
-    let (name, unit) = units.into_iter().find(|(_, unit)| bytes > 0 && bytes % unit == 0).unwrap_or(("B", 1));
+    let (name, unit) =
+        units.into_iter().find(|(_, unit)| bytes > 0 && bytes.is_multiple_of(*unit)).unwrap_or(("B", 1));
     serializer.collect_str(&format_args!("{}{name}", bytes / unit))
 }
 

@@ -51,7 +51,8 @@ impl Load {
         });
         let took = began.elapsed().as_secs_f64();
         latencies.sort_unstable();
-        let quantile = |share: f64| latencies[((latencies.len() - 1) as f64 * share) as usize].as_secs_f64() * 1e3;
+        let quantile =
+            |share: f64| latencies[((latencies.len() - 1) as f64 * share) as usize].as_secs_f64() * 1e3;
         Figures { per_second: latencies.len() as f64 / took, p50_ms: quantile(0.5), p99_ms: quantile(0.99) }
     }
 }

@@ -23,29 +23,36 @@ use std::{
 };
 
 use load::{Figures, Load};
-use mews_bridge::{
-    kafka::{embedded::Embedded, topics::{self, TopicNames}},
-};
+use mews_bridge::{config::Config, kafka::embedded::Embedded};
 
 fn main() {
-    let arguments: Vec<String> = std::env::args().skip(1).filter(|argument| !argument.starts_with("--")).collect();
+    let arguments: Vec<String> =
+        std::env::args().skip(1).filter(|argument| !argument.starts_with("--")).collect();
     if arguments.first().is_some_and(|first| first == bare::ROLE) {
         return bare::serve();
     }
-    let number = |at: usize, default: u64| arguments.get(at).and_then(|text| text.parse().ok()).unwrap_or(default);
+    let number =
+        |at: usize, default: u64| arguments.get(at).and_then(|text| text.parse().ok()).unwrap_or(default);
     let (rounds, seconds, connections) = (number(0, 5), number(1, 4), number(2, 64));
 
-    let names = TopicNames::new(&topics::Config::default());
-    let broker = Embedded::start(&names.written_by_ingress()).expect("the embedded broker starts");
+    let names = Config::default().topic_names().expect("the defaults are sound");
+    let broker = Embedded::start(1).expect("the embedded broker starts");
+    broker.create(&names.written_by_ingress()).expect("topics are made");
     let data = tempfile::tempdir().expect("a temporary directory");
     let bare = Server::bare();
-    let bridge = Server::bridge(data.path(), &broker.bootstrap());
+    let bridge = Server::bridge(data.path(), broker.bootstrap_servers());
     let within = Duration::from_secs(seconds);
-    println!("{rounds} rounds of {seconds} s, {connections} connections, General webhooks of 1 and of 10 events\n");
+    println!(
+        "{rounds} rounds of {seconds} s, {connections} connections, General webhooks of 1 and of 10 events\n"
+    );
     println!("{:<10} {:>8} {:>14} {:>10} {:>10}", "events", "server", "webhooks/s", "p50 ms", "p99 ms");
     for events in [1, 10] {
-        let load = |server: &Server| {
-            Load { address: server.address, path: server.path, body: body(events), connections, within }
+        let load = |server: &Server| Load {
+            address: server.address,
+            path: server.path,
+            body: body(events),
+            connections,
+            within,
         };
         let (mut plain, mut durable) = (Vec::new(), Vec::new());
         load(&bridge).run();
@@ -90,7 +97,9 @@ impl Server {
             .spawn()
             .expect("the bare server starts");
         let mut line = String::new();
-        BufReader::new(child.stdout.take().expect("piped")).read_line(&mut line).expect("the bare server speaks");
+        BufReader::new(child.stdout.take().expect("piped"))
+            .read_line(&mut line)
+            .expect("the bare server speaks");
         Self { child, address: line.trim().parse().expect("an address"), path: "/webhooks?token=bench" }
     }
 

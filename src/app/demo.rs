@@ -12,12 +12,7 @@ mod table;
 
 use std::{net::SocketAddr, path::Path, time::Instant};
 
-use super::{
-    Exit, Failure,
-    arguments::Demo,
-    ingress::Bridge,
-    output,
-};
+use super::{Exit, Failure, arguments::Demo, ingress::Bridge, output};
 use crate::{
     config::Config,
     credentials,
@@ -25,6 +20,9 @@ use crate::{
     secret::Secret,
     shutdown::Shutdown,
 };
+
+/// One is enough to show topics, partitions and keys.
+const BROKERS: u8 = 1;
 
 /// A hotel for the line to paste.
 const PASTED: &str = r#"{"EnterpriseId":"851df8c8-90f2-4c4a-8e01-a4fc46b25178","IntegrationId":"7d9f2e31-8c44-4f0b-a1b2-c3d4e5f60718","Events":[{"Discriminator":"ServiceOrderUpdated","Value":{"Id":"5f0e1d2c-3b4a-4958-8776-655443322110"}}]}"#;
@@ -34,16 +32,18 @@ const PASTED: &str = r#"{"EnterpriseId":"851df8c8-90f2-4c4a-8e01-a4fc46b25178","
 /// # Errors
 /// When a part cannot start or ends by itself.
 pub async fn run(options: Demo, config: Config) -> Result<Exit, Failure> {
-    let shutdown = Shutdown::on_signals().map_err(|error| Failure::io("cannot listen for signals", &error))?;
+    let shutdown =
+        Shutdown::on_signals().map_err(|error| Failure::io("cannot listen for signals", &error))?;
     let place = tempfile::Builder::new()
         .prefix("mews-bridge-demo-")
         .tempdir()
         .map_err(|error| Failure::io("cannot make a temporary directory", &error))?;
     let names = config.topic_names().map_err(|error| Failure::configuration(&error))?;
-    let broker = Embedded::start(&names.written_by_ingress())
+    let broker = Embedded::start(BROKERS)
+        .and_then(|broker| broker.create(&names.written_by_ingress()).map(|()| broker))
         .map_err(|error| Failure::unavailable("the embedded broker does not start", &error))?;
     let token = uuid::Uuid::new_v4().simple().to_string();
-    let config = configure(config, place.path(), &broker.bootstrap(), &token)?;
+    let config = configure(config, place.path(), broker.bootstrap_servers(), &token)?;
     let mut bridge = Bridge::start(&config, "demo").await?;
 
     let url = format!("http://{}/webhooks?token={token}", bridge.webhook_address);
@@ -54,7 +54,7 @@ pub async fn run(options: Demo, config: Config) -> Result<Exit, Failure> {
              curl -i '{url}' -d '{PASTED}'\n  \
              kcat -C -e -o beginning -b {broker} -t {events} -f 'partition %p, key %k\\n%h\\n%s\\n\\n'\n\n",
             bridge.admin_address,
-            broker = broker.bootstrap(),
+            broker = broker.bootstrap_servers(),
         )
         .as_bytes(),
     )?;

@@ -8,28 +8,28 @@
 //! A drain ends when the journal is empty or `shutdown.timeout` is over; a second signal ends it at
 //! once. Whatever is left is in the journal and goes out after the next start.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{net::SocketAddr, path::PathBuf, sync::Arc};
 
-use tokio::{
-    net::TcpListener,
-    task::JoinSet,
-    time::Instant,
-};
+use serde_json::{Value, json};
+use tokio::{net::TcpListener, task::JoinSet, time::Instant};
 use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 
 use super::{Exit, Failure};
 use crate::{
     config::{Config, Role},
-    credentials::seal::Sealer,
+    credentials::seal::{KeyRing, Sealer},
     ingress, journal,
-    kafka::{Producer, TopicNames},
+    kafka::{
+        Producer, TopicNames,
+        provision::{self, Inspection},
+    },
     relay, reload,
     shutdown::Shutdown,
     telemetry::{
         admin,
         health::Health,
         logging,
-        metrics::{Metrics, Names, SecretFile},
+        metrics::{Metrics, Names, Process, SecretFile},
     },
 };
 
@@ -39,7 +39,8 @@ use crate::{
 /// When it cannot start, or a part ends that never ends by itself.
 pub async fn run(config: Config) -> Result<Exit, Failure> {
     super::checked(&config, Role::Ingress)?;
-    let shutdown = Shutdown::on_signals().map_err(|error| Failure::io("cannot listen for signals", &error))?;
+    let shutdown =
+        Shutdown::on_signals().map_err(|error| Failure::io("cannot listen for signals", &error))?;
     let mut bridge = Bridge::start(&config, "ingress").await?;
     tracing::info!(
         webhooks = %bridge.webhook_address,
@@ -102,7 +103,9 @@ impl Part {
 
     async fn end(self) -> Result<(), Failure> {
         self.stop.cancel();
-        self.task.await.unwrap_or_else(|error| Err(Failure::bug(format!("the {} broke off: {error}", self.name))))
+        self.task
+            .await
+            .unwrap_or_else(|error| Err(Failure::bug(format!("the {} broke off: {error}", self.name))))
     }
 }
 
@@ -156,10 +159,13 @@ impl Bridge {
             abandon: CancellationToken::new(),
         };
         let relay = Part::spawn("relay", |stop| async move {
-            relay::run(relay, stop).await.map(drop).map_err(|error| Failure::io("the relay cannot go on", &error))
+            relay::run(relay, stop)
+                .await
+                .map(drop)
+                .map_err(|error| Failure::io("the relay cannot go on", &error))
         });
         let sealer = config.credentials.sealer().map_err(|error| Failure::configuration(&error))?;
-        let background = background(config, &names, &producer, &sealer, &metrics);
+        let background = background(config, &names, &sealer, &health, &metrics);
         let parts = ingress::Parts {
             config: config.ingress.clone(),
             journal: journal.clone(),
@@ -232,7 +238,8 @@ impl Bridge {
             producer.flush(deadline - Instant::now()).await;
         }
         let pending = journal.status().pending_records;
-        let closed = journal.close().await.map_err(|error| Failure::io("the journal did not close in order", &error));
+        let closed =
+            journal.close().await.map_err(|error| Failure::io("the journal did not close in order", &error));
         admin.end().await?;
         ended.unwrap_or(Ok(()))?;
         closed?;
@@ -246,8 +253,12 @@ fn farewell(pending: u64, shutdown: &Shutdown) -> Exit {
         tracing::info!("drained: everything that was accepted is in Kafka");
         return Exit::Clean;
     }
-    let cause = if shutdown.abort.is_cancelled() { "a second signal came" } else { "shutdown.timeout is over" };
-    tracing::warn!(pending, "stopped with {pending} deliveries in the journal because {cause}; they go out after the next start");
+    let cause =
+        if shutdown.abort.is_cancelled() { "a second signal came" } else { "shutdown.timeout is over" };
+    tracing::warn!(
+        pending,
+        "stopped with {pending} deliveries in the journal because {cause}; they go out after the next start"
+    );
     Exit::Pending
 }
 
@@ -265,9 +276,10 @@ fn address(listener: &TcpListener) -> Result<SocketAddr, Failure> {
 async fn open_journal(config: &Config, metrics: &Metrics) -> Result<journal::Opened, Failure> {
     let (config, metrics) = (config.journal.clone(), metrics.journal.clone());
     let dir = config.dir.display().to_string();
-    let opened = tokio::task::spawn_blocking(move || journal::open(&config, Arc::new(journal::disk::Real), metrics))
-        .await
-        .map_err(|error| Failure::bug(format!("opening the journal broke off: {error}")))?;
+    let opened =
+        tokio::task::spawn_blocking(move || journal::open(&config, Arc::new(journal::disk::Real), metrics))
+            .await
+            .map_err(|error| Failure::bug(format!("opening the journal broke off: {error}")))?;
     opened.map_err(|error| Failure::io(&format!("cannot open the journal in {dir}"), &error))
 }
 
@@ -283,22 +295,38 @@ fn vouch(health: &Health, journal: &journal::Handle) {
 fn background(
     config: &Config,
     names: &TopicNames,
-    producer: &Arc<Producer>,
     sealer: &Sealer,
+    health: &Health,
     metrics: &Metrics,
 ) -> JoinSet<&'static str> {
     let mut background = JoinSet::new();
     if let Sealer::Seal(keys) = sealer {
         let (keys, files) = (keys.clone(), config.credentials.sealing_key_files.clone());
-        let process = metrics.process.clone();
-        background.spawn(async move {
-            let (mut watched, _) = reload::Files::read(files.clone());
-            process.secret_reload_ok.of(SecretFile::SealingKey).set(1);
-            loop {
-                watched.changed().await;
-                reload::record(SecretFile::SealingKey, &process, keys.reload(&files));
-            }
-        });
+        background.spawn(watch_keys(keys, files, metrics.process.clone()));
     }
+    let (seen, last_seen) = tokio::sync::watch::channel(None);
+    health.describe("topics", move || describe_topics(last_seen.borrow().as_ref()));
+    let (kafka, specs) = (config.kafka.clone(), names.written_by_ingress());
+    let mode = config.topics.provision;
+    background.spawn(async move {
+        provision::run(kafka, specs, mode, seen, CancellationToken::new()).await;
+        // All topics are there; there is nothing more to do.
+        std::future::pending::<&'static str>().await
+    });
     background
+}
+
+async fn watch_keys(keys: KeyRing, files: Vec<PathBuf>, process: Process) -> &'static str {
+    let (mut watched, _) = reload::Files::read(files.clone());
+    process.secret_reload_ok.of(SecretFile::SealingKey).set(1);
+    loop {
+        watched.changed().await;
+        reload::record(SecretFile::SealingKey, &process, keys.reload(&files));
+    }
+}
+
+fn describe_topics(seen: Option<&Inspection>) -> Value {
+    let Some(Inspection { plan, .. }) = seen else { return "not looked at yet".into() };
+    let different = plan.topics.iter().filter(|topic| !topic.differences.is_empty());
+    json!({ "expected": plan.topics.len(), "different": different.map(ToString::to_string).collect::<Vec<_>>() })
 }

@@ -21,7 +21,8 @@ pub fn run(command: Command, config: &Config) -> Result<Exit, Failure> {
     let dir = &config.journal.dir;
     let unreadable = |error: &dyn std::error::Error| Failure::io("cannot read the journal", error);
     // A journal that was never there is a wrong path, and must not look like an empty one.
-    std::fs::read_dir(dir).map_err(|error| Failure::io(&format!("there is no journal in {}", dir.display()), &error))?;
+    std::fs::read_dir(dir)
+        .map_err(|error| Failure::io(&format!("there is no journal in {}", dir.display()), &error))?;
     let scan = journal::scan(dir, &Real).map_err(|error| unreadable(&error))?;
     match command {
         Command::Ls { output } => ls(scan, output),

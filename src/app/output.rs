@@ -56,7 +56,9 @@ impl List {
             .columns
             .iter()
             .enumerate()
-            .map(|(at, column)| rows.iter().map(|row| row[at].chars().count()).chain([column.len()]).max().unwrap_or(0))
+            .map(|(at, column)| {
+                rows.iter().map(|row| row[at].chars().count()).chain([column.len()]).max().unwrap_or(0)
+            })
             .collect();
         let header = self.columns.iter().map(|column| column.to_uppercase()).collect();
         for row in [header].iter().chain(&rows) {

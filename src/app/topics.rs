@@ -1,12 +1,99 @@
 //! `mews-bridge topics plan|apply`
 
-use super::{Exit, Failure, arguments::Topics as Command};
-use crate::config::Config;
+use serde_json::Value;
+
+use super::{
+    Exit, Failure,
+    arguments::{Output, Topics as Command},
+    output::List,
+};
+use crate::{
+    config::Config,
+    kafka::{
+        plan::{Difference, Topic},
+        provision::{self, Change, Error, Growth},
+    },
+};
 
 /// Runs the command.
 ///
 /// # Errors
-/// When Kafka cannot be reached.
-pub async fn run(_command: Command, _config: Config) -> Result<Exit, Failure> {
-    Ok(Exit::Clean)
+/// When the settings are wrong or Kafka cannot be asked.
+pub async fn run(command: Command, config: Config) -> Result<Exit, Failure> {
+    let names = config.topic_names().map_err(|error| Failure::configuration(&error))?;
+    let specs: Vec<_> = names.all().cloned().collect();
+    let plan = provision::inspect(&config.kafka, &specs).await.map_err(failure)?.plan;
+    match command {
+        Command::Plan { output } => {
+            print(plan.topics.iter().map(|topic| (topic, states(topic))), output)?;
+            Ok(if plan.is_clean() { Exit::Clean } else { Exit::Differs })
+        }
+        Command::Apply { output } => {
+            let changes = provision::apply(&config.kafka, &plan, Growth::Leave).await.map_err(failure)?;
+            let done: Vec<_> = plan.topics.iter().map(|topic| (topic, applied(topic, &changes))).collect();
+            print(done.iter().map(|(topic, states)| (*topic, states.clone())), output)?;
+            Ok(ended(&changes, &done))
+        }
+    }
+}
+
+/// What is still not as configured decides how `apply` ends.
+fn ended(changes: &[Change], done: &[(&Topic, Vec<String>)]) -> Exit {
+    if changes.iter().any(|change| change.result.is_err()) {
+        return Exit::Io;
+    }
+    let as_it_should_be = |state: &String| state == OK || state == CREATED;
+    let clean = done.iter().all(|(_, states)| states.iter().all(as_it_should_be));
+    if clean { Exit::Clean } else { Exit::Differs }
+}
+
+const OK: &str = "ok";
+const CREATED: &str = "created";
+
+fn applied(topic: &Topic, changes: &[Change]) -> Vec<String> {
+    match changes.iter().find(|change| change.topic == *topic.spec.name) {
+        Some(Change { result: Ok(()), .. }) => vec![CREATED.to_owned()],
+        Some(Change { result: Err(code), .. }) => vec![format!("cannot be created: {code}")],
+        None => states(topic),
+    }
+}
+
+fn states(topic: &Topic) -> Vec<String> {
+    if topic.differences.is_empty() {
+        return vec![OK.to_owned()];
+    }
+    let state = |difference: &Difference| match difference {
+        Difference::Missing => "missing".to_owned(),
+        Difference::Partitions { found } => {
+            let what = if topic.breaks_affinity() { "error: " } else { "" };
+            format!("{what}{found} partitions instead of {}", topic.spec.partitions)
+        }
+        Difference::Config { key, found } => format!(
+            "{key} is {} instead of {}",
+            found.as_deref().unwrap_or("unknown"),
+            topic.spec.configs.get(key).map_or("", String::as_str)
+        ),
+    };
+    topic.differences.iter().map(state).collect()
+}
+
+fn print<'a>(topics: impl Iterator<Item = (&'a Topic, Vec<String>)>, output: Output) -> Result<(), Failure> {
+    let mut list = List::new(&["topic", "state", "partitions", "settings"]);
+    for (Topic { spec, .. }, states) in topics {
+        let settings = spec.configs.iter().map(|(key, value)| format!("{key}={value}")).collect::<Vec<_>>();
+        list.push(vec![
+            Value::from(&*spec.name),
+            states.join("; ").into(),
+            spec.partitions.into(),
+            settings.join(" ").into(),
+        ]);
+    }
+    list.print(output)
+}
+
+fn failure(error: Error) -> Failure {
+    match error {
+        Error::Client(error) => Failure::configuration(&error),
+        Error::Request(..) | Error::OAuth | Error::Stopping => Failure::unavailable("Kafka", &error),
+    }
 }

@@ -38,10 +38,12 @@ pub fn load(sources: &Sources) -> Result<(Config, Figment), Problems> {
     let mut figment = Figment::from(Named { name: DEFAULT.to_owned(), inner: defaults });
     if let Some(file) = &sources.file {
         // A file that was named must be there; figment would take a missing one for an empty one.
-        let text = std::fs::read_to_string(file)
-            .map_err(|error| Problems::one(format!("configuration file {}", file.display()), error.to_string()))?;
+        let text = std::fs::read_to_string(file).map_err(|error| {
+            Problems::one(format!("configuration file {}", file.display()), error.to_string())
+        })?;
         let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
-        figment = figment.merge(Named { name: format!("TOML file {}", file.display()), inner: Toml::string(text) });
+        figment =
+            figment.merge(Named { name: format!("TOML file {}", file.display()), inner: Toml::string(text) });
     }
     figment = figment.merge(Environment(&sources.environment));
     for flag in &sources.flags {
@@ -218,7 +220,11 @@ mod tests {
     #[test]
     fn each_layer_overrides_the_one_before() {
         let toml = "[topics]\nprefix = \"file\"\npartitions = 3\n[kafka]\nbootstrap_servers = \"file:1\"";
-        let environment = [("MEWS_BRIDGE__TOPICS__PREFIX", "env"), ("MEWS_BRIDGE__TOPICS__PARTITIONS", "5"), ("OTHER", "x")];
+        let environment = [
+            ("MEWS_BRIDGE__TOPICS__PREFIX", "env"),
+            ("MEWS_BRIDGE__TOPICS__PARTITIONS", "5"),
+            ("OTHER", "x"),
+        ];
         let config = load_with(toml, &environment, &["topics.prefix=flag"]).unwrap();
         assert_eq!(config.topics.prefix, "flag");
         assert_eq!(config.topics.partitions, 5);
@@ -233,7 +239,10 @@ mod tests {
         let section = said(load_with("[ingres]\nlisten = \"x\"", &[], &[]));
         assert!(section.contains("ingres") && section.contains("did you mean \"ingress\"?"), "{section}");
         let in_env = said(load_with("", &[("MEWS_BRIDGE__JOURNAL__PLACE", "x")], &[]));
-        assert!(in_env.contains("journal.place") && in_env.contains("MEWS_BRIDGE__JOURNAL__PLACE"), "{in_env}");
+        assert!(
+            in_env.contains("journal.place") && in_env.contains("MEWS_BRIDGE__JOURNAL__PLACE"),
+            "{in_env}"
+        );
         let in_flag = said(load_with("", &[], &["admin.port=1"]));
         assert!(in_flag.contains("admin.port") && in_flag.contains("--set"), "{in_flag}");
     }
@@ -241,7 +250,10 @@ mod tests {
     #[test]
     fn a_wrong_value_is_named_with_its_source() {
         let wrong = load_with("[shutdown]\ntimeout = 25", &[], &[]).unwrap_err().to_string();
-        assert!(wrong.contains("shutdown.timeout") && wrong.contains("bridge.toml") && wrong.contains("unit"), "{wrong}");
+        assert!(
+            wrong.contains("shutdown.timeout") && wrong.contains("bridge.toml") && wrong.contains("unit"),
+            "{wrong}"
+        );
         assert!(load_with("[shutdown\n", &[], &[]).unwrap_err().to_string().contains("bridge.toml"));
     }
 
@@ -255,7 +267,8 @@ mod tests {
 
     #[test]
     fn a_list_in_the_environment_is_one() {
-        let config = load_with("", &[("MEWS_BRIDGE__TOPICS__DISCRIMINATORS", "[\"A\", \"B\"]")], &[]).unwrap();
+        let config =
+            load_with("", &[("MEWS_BRIDGE__TOPICS__DISCRIMINATORS", "[\"A\", \"B\"]")], &[]).unwrap();
         assert_eq!(config.topics.discriminators, ["A", "B"]);
     }
 

@@ -195,7 +195,7 @@ impl Key {
         let text = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&text).trim_ascii();
         let bytes = from_hex(text).or_else(|| STANDARD.decode(text).ok()).map(Zeroizing::new);
         let bytes: Option<[u8; 32]> = bytes.and_then(|bytes| bytes.as_slice().try_into().ok());
-        Ok(Self::new(&*Zeroizing::new(bytes.ok_or_else(|| KeyError::Form(file.to_owned()))?)))
+        Ok(Self::new(&Zeroizing::new(bytes.ok_or_else(|| KeyError::Form(file.to_owned()))?)))
     }
 }
 

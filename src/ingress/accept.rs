@@ -130,17 +130,24 @@ impl Acceptor {
         appended.map(|_| delivery.id).map_err(Rejection::from)
     }
 
-    /// Logs when appends begin to be refused, and when they work again.
+    /// Logs when appends begin to be refused, and when they work again. Near the limit a small delivery
+    /// may fit after a large one did not: that is no change as long as the journal calls itself full.
     fn tell_changes(&self, error: Option<&journal::AppendError>) {
-        let was = self.refusing.load(Ordering::Relaxed);
-        if was != error.is_some() && self.refusing.swap(!was, Ordering::Relaxed) == was {
-            match error {
-                Some(error) => tracing::warn!(
-                    error = error as &dyn std::error::Error,
-                    "the journal refuses deliveries, senders are told to come again"
-                ),
-                None => tracing::info!("the journal takes deliveries again"),
+        let was_refusing = self.refusing.load(Ordering::Relaxed);
+        match error {
+            // A matter of this one delivery.
+            Some(journal::AppendError::TooLarge { .. }) => {}
+            Some(error) if !was_refusing && !self.refusing.swap(true, Ordering::Relaxed) => tracing::warn!(
+                error = error as &dyn std::error::Error,
+                "the journal refuses deliveries, senders are told to come again"
+            ),
+            None if was_refusing
+                && self.journal.state() == JournalState::Open
+                && self.refusing.swap(false, Ordering::Relaxed) =>
+            {
+                tracing::info!("the journal takes deliveries again");
             }
+            Some(_) | None => {}
         }
     }
 

@@ -16,6 +16,8 @@ use super::{
 pub(super) struct Limits {
     /// Largest body.
     pub bytes_max: u64,
+    /// What even the smallest counts as.
+    pub counted_min: u64,
     /// Time for all of it.
     pub within: Duration,
     /// Memory that all requests share.
@@ -45,7 +47,8 @@ where
     if announced.is_some_and(|bytes| bytes > limits.bytes_max) {
         return Err(too_large(limits));
     }
-    let held = limits.budget.reserve(announced.unwrap_or(0)).map_err(|_| Rejection::Busy)?;
+    let counted = announced.unwrap_or(0).max(limits.counted_min);
+    let held = limits.budget.reserve(counted).map_err(|_| Rejection::Busy)?;
     match tokio::time::timeout(limits.within, collect(body, announced, held, limits)).await {
         Ok(result) => result,
         Err(_) => Err(Rejection::Slow),
@@ -108,7 +111,7 @@ mod tests {
     };
 
     fn limits(bytes_max: u64, budget: u64) -> Limits {
-        Limits { bytes_max, within: Duration::from_secs(5), budget: Budget::new(budget) }
+        Limits { bytes_max, counted_min: 0, within: Duration::from_secs(5), budget: Budget::new(budget) }
     }
 
     /// A body without a length, in these pieces.
@@ -156,6 +159,13 @@ mod tests {
         drop(first);
         assert!(read(pieces(&[5, 5]), &limits).await.is_ok());
         assert!(read(pieces(&[5, 5]), &limits).await.is_ok(), "everything went back");
+    }
+
+    #[tokio::test]
+    async fn small_bodies_are_bounded_in_number() {
+        let limits = Limits { counted_min: 5, ..limits(10, 10) };
+        let _two = (read(pieces(&[]), &limits).await.unwrap(), read(pieces(&[1]), &limits).await.unwrap());
+        assert!(matches!(read(pieces(&[1]), &limits).await, Err(Rejection::Busy)));
     }
 
     /// A body of which the next piece never comes.

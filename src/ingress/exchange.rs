@@ -36,6 +36,9 @@ use crate::telemetry::{
 /// Tells a person who looks for a delivery which one this was.
 const DELIVERY_ID: HeaderName = HeaderName::from_static("mews-bridge-delivery-id");
 
+/// What a request costs in memory besides its body, about: so that small bodies are bounded in number too.
+const COUNTED_MIN: u64 = 4096;
+
 /// What every request is judged by.
 #[derive(Debug)]
 pub(super) struct Exchange {
@@ -71,6 +74,7 @@ impl Exchange {
             failures: Failures::new(config.failed_tokens_per_minute),
             limits: body::Limits {
                 bytes_max: config.max_body_bytes.as_u64(),
+                counted_min: COUNTED_MIN.min(config.max_body_bytes.as_u64()),
                 within: config.body_timeout,
                 budget: Budget::new(config.max_in_flight_bytes.as_u64()),
             },
@@ -82,7 +86,7 @@ impl Exchange {
     /// Counts a head that was too large for hyper, which has answered it by itself.
     pub(super) fn refused_head(&self) {
         let rejection = Rejection::HeadTooLarge;
-        Attempt::begin(&self.metrics, Handler::Other).end(rejection.response().status(), rejection.outcome());
+        Attempt::begin(&self.metrics, Handler::Other).end(rejection.status(), rejection.outcome());
     }
 
     /// Answers a request.

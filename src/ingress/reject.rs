@@ -1,4 +1,4 @@
-//! Why a request is refused, and the one table of what that means to the sender and to the metrics.
+//! Why a request is refused, and the one place that says what that means to the sender and to the metrics.
 //!
 //! Answers are RFC 9457 problem details. They say what is wrong and never what was sent.
 
@@ -55,102 +55,81 @@ pub(super) enum Rejection {
     JournalFailed,
 }
 
-/// What a refusal means.
-struct Row {
-    status: StatusCode,
-    outcome: Outcome,
-    /// The last part of the problem's `type`.
-    name: &'static str,
-    title: &'static str,
-    field: Option<(HeaderName, HeaderValue)>,
-}
-
 /// Seconds that Mews should wait while others deliver, while room is made, while a process is replaced.
 const BUSY_SECONDS: u64 = 1;
 const FULL_SECONDS: u64 = 30;
 const DRAINING_SECONDS: u64 = 5;
 
 impl Rejection {
-    fn row(&self) -> Row {
-        let row = |status, outcome, name, title| Row { status, outcome, name, title, field: None };
+    /// The status of the answer.
+    pub(super) const fn status(&self) -> StatusCode {
         match self {
-            Self::NoRoute => {
-                row(StatusCode::NOT_FOUND, Outcome::RejectedRoute, "no-such-path", "No such path")
+            Self::NoRoute => StatusCode::NOT_FOUND,
+            Self::WrongMethod => StatusCode::METHOD_NOT_ALLOWED,
+            Self::Unauthorized => StatusCode::UNAUTHORIZED,
+            Self::TooManyFailures { .. } => StatusCode::TOO_MANY_REQUESTS,
+            Self::HeadTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+            Self::Encoding => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            Self::TooLarge { .. } | Self::NeverFits => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::Slow => StatusCode::REQUEST_TIMEOUT,
+            Self::Aborted | Self::Unreadable(_) => StatusCode::BAD_REQUEST,
+            Self::Busy | Self::JournalFull | Self::JournalDraining | Self::JournalFailed => {
+                StatusCode::SERVICE_UNAVAILABLE
             }
-            Self::WrongMethod => {
-                row(StatusCode::METHOD_NOT_ALLOWED, Outcome::RejectedRoute, "not-a-post", "Not a POST")
-                    .with(ALLOW, "POST")
-            }
-            Self::Unauthorized => {
-                row(StatusCode::UNAUTHORIZED, Outcome::RejectedAuth, "no-right-token", "No right token")
-                    .with(WWW_AUTHENTICATE, "Token")
-            }
-            Self::TooManyFailures { retry_after } => row(
-                StatusCode::TOO_MANY_REQUESTS,
-                Outcome::RejectedRate,
-                "too-many-failed-tokens",
-                "Too many failed tokens",
-            )
-            .again_after(retry_after.as_secs().max(1)),
-            Self::HeadTooLarge => row(
-                StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
-                Outcome::RejectedTooLarge,
-                "head-too-large",
-                "Too many header fields",
-            ),
-            Self::Encoding => row(
-                StatusCode::UNSUPPORTED_MEDIA_TYPE,
-                Outcome::RejectedEncoding,
-                "content-encoding",
-                "Content-Encoding is not identity",
-            )
-            .with(ACCEPT_ENCODING, "identity"),
-            Self::TooLarge { .. } | Self::NeverFits => row(
-                StatusCode::PAYLOAD_TOO_LARGE,
-                Outcome::RejectedTooLarge,
-                "body-too-large",
-                "Body is too large",
-            ),
-            Self::Slow => {
-                row(StatusCode::REQUEST_TIMEOUT, Outcome::TimedOut, "body-too-slow", "Body came too slowly")
-            }
-            Self::Aborted => {
-                row(StatusCode::BAD_REQUEST, Outcome::ClientAbort, "body-broke-off", "Body broke off")
-            }
-            Self::Busy => row(
-                StatusCode::SERVICE_UNAVAILABLE,
-                Outcome::Shed,
-                "too-many-bytes-in-flight",
-                "Too many bytes in flight",
-            )
-            .again_after(BUSY_SECONDS),
-            Self::Unreadable(Unclear::NotJson(_)) => {
-                row(StatusCode::BAD_REQUEST, Outcome::Quarantined, "not-json", "Body is not JSON")
-            }
-            Self::Unreadable(_) => {
-                row(StatusCode::BAD_REQUEST, Outcome::Quarantined, "too-deep", "Body is nested too deep")
-            }
-            Self::JournalFull => {
-                row(StatusCode::SERVICE_UNAVAILABLE, Outcome::Shed, "journal-full", "Journal is full")
-                    .again_after(FULL_SECONDS)
-            }
-            Self::JournalDraining => {
-                row(StatusCode::SERVICE_UNAVAILABLE, Outcome::Shed, "draining", "Going away")
-                    .again_after(DRAINING_SECONDS)
-            }
-            Self::JournalFailed => row(
-                StatusCode::SERVICE_UNAVAILABLE,
-                Outcome::JournalError,
-                "journal-failed",
-                "Journal cannot be written",
-            )
-            .again_after(FULL_SECONDS),
         }
     }
 
     /// How the delivery ended, for the metrics.
-    pub(super) fn outcome(&self) -> Outcome {
-        self.row().outcome
+    pub(super) const fn outcome(&self) -> Outcome {
+        match self {
+            Self::NoRoute | Self::WrongMethod => Outcome::RejectedRoute,
+            Self::Unauthorized => Outcome::RejectedAuth,
+            Self::TooManyFailures { .. } => Outcome::RejectedRate,
+            Self::HeadTooLarge | Self::TooLarge { .. } | Self::NeverFits => Outcome::RejectedTooLarge,
+            Self::Encoding => Outcome::RejectedEncoding,
+            Self::Slow => Outcome::TimedOut,
+            Self::Aborted => Outcome::ClientAbort,
+            Self::Unreadable(_) => Outcome::Quarantined,
+            Self::Busy | Self::JournalFull | Self::JournalDraining => Outcome::Shed,
+            Self::JournalFailed => Outcome::JournalError,
+        }
+    }
+
+    /// The last part of the problem's `type`, and its `title`.
+    const fn problem(&self) -> (&'static str, &'static str) {
+        match self {
+            Self::NoRoute => ("no-such-path", "No such path"),
+            Self::WrongMethod => ("not-a-post", "Not a POST"),
+            Self::Unauthorized => ("no-right-token", "No right token"),
+            Self::TooManyFailures { .. } => ("too-many-failed-tokens", "Too many failed tokens"),
+            Self::HeadTooLarge => ("head-too-large", "Too many header fields"),
+            Self::Encoding => ("content-encoding", "Content-Encoding is not identity"),
+            Self::TooLarge { .. } | Self::NeverFits => ("body-too-large", "Body is too large"),
+            Self::Slow => ("body-too-slow", "Body came too slowly"),
+            Self::Aborted => ("body-broke-off", "Body broke off"),
+            Self::Busy => ("too-many-bytes-in-flight", "Too many bytes in flight"),
+            Self::Unreadable(Unclear::TooDeep) => ("too-deep", "Body is nested too deep"),
+            Self::Unreadable(_) => ("not-json", "Body is not JSON"),
+            Self::JournalFull => ("journal-full", "Journal is full"),
+            Self::JournalDraining => ("draining", "Going away"),
+            Self::JournalFailed => ("journal-failed", "Journal cannot be written"),
+        }
+    }
+
+    /// The header field that belongs to the status (RFC 9110 15.5, 15.6.4).
+    fn field(&self) -> Option<(HeaderName, HeaderValue)> {
+        let again_after = |seconds: u64| (RETRY_AFTER, seconds.into());
+        match self {
+            Self::WrongMethod => Some((ALLOW, HeaderValue::from_static("POST"))),
+            Self::Unauthorized => Some((WWW_AUTHENTICATE, HeaderValue::from_static("Token"))),
+            Self::Encoding => Some((ACCEPT_ENCODING, HeaderValue::from_static("identity"))),
+            Self::TooManyFailures { retry_after } => Some(again_after(retry_after.as_secs().max(1))),
+            Self::Busy => Some(again_after(BUSY_SECONDS)),
+            Self::JournalFull | Self::JournalFailed => Some(again_after(FULL_SECONDS)),
+            Self::JournalDraining => Some(again_after(DRAINING_SECONDS)),
+            Self::NoRoute | Self::HeadTooLarge | Self::TooLarge { .. } | Self::NeverFits => None,
+            Self::Slow | Self::Aborted | Self::Unreadable(_) => None,
+        }
     }
 
     /// What a person should know besides the title.
@@ -185,7 +164,8 @@ impl Rejection {
             status: u16,
             detail: String,
         }
-        let Row { status, outcome: _, name, title, field } = self.row();
+        let (name, title) = self.problem();
+        let status = self.status();
         let problem = Problem {
             r#type: format!("urn:mews-bridge:problem:{name}"),
             title,
@@ -197,18 +177,8 @@ impl Rejection {
         *response.status_mut() = status;
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
-        headers.extend(field);
+        headers.extend(self.field());
         response
-    }
-}
-
-impl Row {
-    fn with(self, name: HeaderName, value: &'static str) -> Self {
-        Self { field: Some((name, HeaderValue::from_static(value))), ..self }
-    }
-
-    fn again_after(self, seconds: u64) -> Self {
-        Self { field: Some((RETRY_AFTER, seconds.into())), ..self }
     }
 }
 
@@ -278,7 +248,7 @@ mod tests {
 
     #[test]
     fn what_the_journal_refuses_is_asked_for_again_unless_it_never_fits() {
-        let status = |error: AppendError| Rejection::from(error).response().status().as_u16();
+        let status = |error: AppendError| Rejection::from(error).status().as_u16();
         assert_eq!(status(AppendError::Full), 503);
         assert_eq!(status(AppendError::Poisoned), 503);
         assert_eq!(status(AppendError::Draining), 503);

@@ -116,6 +116,11 @@ mod tests {
         Slots::new(max, IntGauge::new("open", "open").unwrap())
     }
 
+    async fn asked(slot: &Slot) {
+        let asked = tokio::time::timeout(Duration::from_secs(10), slot.activity.asked_to_close());
+        asked.await.expect("it is asked to close");
+    }
+
     #[tokio::test]
     async fn a_place_is_given_back_when_its_connection_ends() {
         let slots = slots(1);
@@ -138,7 +143,7 @@ mod tests {
             let slots = slots.clone();
             async move { slots.free().await }
         });
-        idle.activity.asked_to_close().await;
+        asked(&idle).await;
         assert!(later.activity.idle_since(Instant::now()).is_some(), "it may stay");
         drop(idle);
         waiter.await.unwrap();
@@ -155,7 +160,7 @@ mod tests {
         });
         tokio::task::yield_now().await;
         drop(request);
-        only.activity.asked_to_close().await;
+        asked(&only).await;
         drop(only);
         waiter.await.unwrap();
     }

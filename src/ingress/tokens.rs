@@ -5,6 +5,7 @@
 //! once, for rotation; a file that becomes unreadable or empty keeps the token that was loaded from it.
 
 use std::{
+    convert::Infallible,
     path::PathBuf,
     sync::{Arc, Mutex, PoisonError, RwLock},
 };
@@ -80,7 +81,7 @@ impl Tokens {
 
     /// Reads the files again whenever they change. Never ends; the second watch of the same tokens waits
     /// for nothing.
-    pub(super) fn watch(&self, metrics: Process) -> impl Future<Output = ()> + use<> {
+    pub(super) fn watch(&self, metrics: Process) -> impl Future<Output = Infallible> + use<> {
         let tokens = self.clone();
         let files = self.0.files.lock().unwrap_or_else(PoisonError::into_inner).take();
         async move {

@@ -1,7 +1,5 @@
 //! The trace that a delivery belongs to (W3C Trace Context, `traceparent`).
 
-use std::fmt::Write as _;
-
 use hyper::HeaderMap;
 
 /// The header's name, in requests and in records.
@@ -44,19 +42,11 @@ fn is_valid(value: &str) -> bool {
 fn begin() -> String {
     let mut ids = [0u8; 24];
     getrandom::fill(&mut ids).expect("the operating system has randomness once it has booted");
+    let (trace, parent) = ids.split_at(16);
     // All zeros would be no id; one bit makes sure without a second draw.
-    ids[15] |= 1;
-    ids[23] |= 1;
-    let mut value = String::with_capacity(LENGTH);
-    value.push_str("00-");
-    for (at, byte) in ids.into_iter().enumerate() {
-        if at == 16 {
-            value.push('-');
-        }
-        write!(value, "{byte:02x}").expect("a string takes whatever is written");
-    }
-    value.push_str("-01");
-    value
+    let trace = trace.iter().fold(0, |id: u128, byte| id << 8 | u128::from(*byte)) | 1;
+    let parent = parent.iter().fold(0, |id: u64, byte| id << 8 | u64::from(*byte)) | 1;
+    format!("00-{trace:032x}-{parent:016x}-01")
 }
 
 #[cfg(test)]

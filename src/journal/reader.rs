@@ -130,6 +130,13 @@ impl Reader {
         }
     }
 
+    /// What is held in memory and not given out yet.
+    #[cfg(test)]
+    pub(super) fn bytes_in_memory(&self) -> usize {
+        let ready: usize = self.ready.iter().map(|entry| entry.payload.len()).sum();
+        ready + self.shared.look(|books| books.handover.bytes())
+    }
+
     fn look_ahead(&self) -> Ahead {
         self.shared.change(|books| {
             let ahead = books.ahead(self.segment, self.offset);
@@ -223,7 +230,7 @@ impl Fetch {
                 // Everything before the end of the span was durable once, zeros or not.
                 Step::Torn { offset, .. } | Step::End { offset } => {
                     self.report(offset, self.span.end);
-                    walker.rewind(self.span.end);
+                    walker.skip_to(self.span.end);
                     damaged_bytes += self.span.end - offset;
                 }
             }

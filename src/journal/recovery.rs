@@ -153,7 +153,7 @@ impl<'a> Recovery<'a> {
         let file = self.disk.open(&path, Mode::Read)?;
         let bytes = file.size()?;
         let header = match segment::read_header(&*file)? {
-            Header::UnknownVersion(version) => return self.move_unknown(first, version, bytes),
+            Header::UnknownVersion(version) => return self.move_unknown(first, version, place, bytes),
             Header::Intact { first: written } if written == first => Header::Intact { first },
             Header::Intact { .. } | Header::Damaged => Header::Damaged,
         };
@@ -166,7 +166,7 @@ impl<'a> Recovery<'a> {
                     tracing::info!(segment = segment::name(first), "an interrupted roll was undone");
                     return segment::remove(self.disk, self.dir, first);
                 }
-                Step::Torn { .. } | Step::End { .. } => return self.move_unreadable(first, bytes),
+                Step::Torn { .. } | Step::End { .. } => return self.move_unreadable(first, place, bytes),
             }
         }
         self.number(first);
@@ -197,7 +197,7 @@ impl<'a> Recovery<'a> {
                     span = Span { last: head.sequence, end: walker.offset(), bytes };
                 }
                 Step::Damaged { offset, end } => self.damage(first, offset, end),
-                Step::Torn { offset, end } if place == Place::Newest => {
+                Step::Torn { offset, end } if place == Place::Newest || end > 0 => {
                     self.found.report.torn_tails += 1;
                     tracing::info!(
                         segment = segment::name(first),
@@ -240,7 +240,7 @@ impl<'a> Recovery<'a> {
         self.explained = true;
     }
 
-    fn move_unknown(&mut self, first: Sequence, version: u32, bytes: u64) -> io::Result<()> {
+    fn move_unknown(&mut self, first: Sequence, version: u32, place: Place, bytes: u64) -> io::Result<()> {
         damaged::move_segment(self.disk, self.dir, first)?;
         self.found.report.unknown_versions += 1;
         tracing::error!(
@@ -248,11 +248,11 @@ impl<'a> Recovery<'a> {
             version,
             "a segment of a version that this build does not know was moved to damaged/; another build can read it"
         );
-        self.beyond(first, bytes);
+        self.beyond(first, place, bytes);
         Ok(())
     }
 
-    fn move_unreadable(&mut self, first: Sequence, bytes: u64) -> io::Result<()> {
+    fn move_unreadable(&mut self, first: Sequence, place: Place, bytes: u64) -> io::Result<()> {
         damaged::move_segment(self.disk, self.dir, first)?;
         self.found.report.damaged += 1;
         tracing::error!(
@@ -260,14 +260,18 @@ impl<'a> Recovery<'a> {
             bytes,
             "a segment without one intact record was moved to damaged/; the rest is delivered"
         );
-        self.beyond(first, bytes);
+        self.beyond(first, place, bytes);
         Ok(())
     }
 
-    /// Nothing is known of a segment's records but where their numbers began and how many fit.
-    fn beyond(&mut self, first: Sequence, bytes: u64) {
+    /// Nothing is known of a segment's records but where their numbers began, and how many fit if no
+    /// later segment says where they ended.
+    fn beyond(&mut self, first: Sequence, place: Place, bytes: u64) {
         self.explained = true;
-        self.next_min = self.next_min.max(first + bytes / super::frame::HEAD_BYTES as u64);
+        self.next_min = match place {
+            Place::Older => first,
+            Place::Newest => first + bytes / super::frame::HEAD_BYTES as u64,
+        };
     }
 
     /// Cuts the newest segment behind its last frame and makes sure that all of it is on the disk.

@@ -220,9 +220,9 @@ impl Scan<'_> {
     fn step(&self, open: &mut Open) -> io::Result<Step> {
         for _ in 1..TRIES {
             match open.walker.step()? {
-                Step::Damaged { offset, .. } if self.is_being_written(open.first) => {
+                Step::Damaged { .. } if self.is_being_written(open.first) => {
                     thread::sleep(BETWEEN_TRIES);
-                    open.walker.rewind(offset);
+                    open.walker.step_back();
                 }
                 other => return Ok(other),
             }

@@ -121,6 +121,12 @@ impl Handover {
         }
     }
 
+    /// What the entries take.
+    #[cfg(test)]
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
     fn take(&mut self) -> VecDeque<Entry> {
         self.bytes = 0;
         std::mem::take(&mut self.entries)

@@ -20,6 +20,15 @@ fn delivered(through: Sequence, delivered: u64) -> Completed {
     Completed { through, delivered, ..Completed::default() }
 }
 
+/// Waits for what another thread is about to do.
+async fn until(mut done: impl FnMut() -> bool) {
+    let deadline = Instant::now() + std::time::Duration::from_secs(10);
+    while !done() {
+        assert!(Instant::now() < deadline, "it did not happen within 10 s");
+        tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+    }
+}
+
 #[tokio::test]
 async fn what_was_appended_is_read_in_order_and_found_after_a_restart() {
     let dir = tempfile::tempdir().unwrap();
@@ -50,5 +59,8 @@ async fn what_was_appended_is_read_in_order_and_found_after_a_restart() {
     handle.close().await.unwrap();
 }
 
+mod damage;
 mod faults;
+mod life;
+mod space;
 mod world;

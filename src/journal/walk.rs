@@ -56,6 +56,8 @@ pub struct Walker {
     at: u64,
     /// Frames that follow are numbered from here on.
     next: Sequence,
+    /// The same two before the last step.
+    before: (u64, Sequence),
     payload_at: u64,
     payload_bytes: usize,
 }
@@ -66,7 +68,7 @@ impl Walker {
     #[must_use]
     pub fn new(file: Box<dyn DiskFile>, offset: u64, next: Sequence, limit: u64) -> Self {
         let window = Window { file, bytes: Vec::new(), from: 0, limit };
-        Self { window, at: offset, next, payload_at: offset, payload_bytes: 0 }
+        Self { window, at: offset, next, before: (offset, next), payload_at: offset, payload_bytes: 0 }
     }
 
     /// Starts at the first frame of a segment.
@@ -84,6 +86,7 @@ impl Walker {
     /// Goes one step further. [`Step::Torn`] and [`Step::End`] are repeated.
     pub fn step(&mut self) -> io::Result<Step> {
         let offset = self.at;
+        self.before = (self.at, self.next);
         if let Some(head) = self.frame_at(offset)? {
             self.at += head.frame_bytes();
             self.next = head.sequence + 1;
@@ -110,9 +113,14 @@ impl Walker {
         self.window.limit = limit;
     }
 
-    /// Forgets what was read and stands before an offset again.
-    pub fn rewind(&mut self, offset: u64) {
+    /// Takes the last step back, and reads the file anew from there.
+    pub fn step_back(&mut self) {
         self.window.bytes.clear();
+        (self.at, self.next) = self.before;
+    }
+
+    /// Goes on at an offset, whatever lies before it.
+    pub fn skip_to(&mut self, offset: u64) {
         self.at = offset;
     }
 

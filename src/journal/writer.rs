@@ -334,7 +334,7 @@ impl Writer {
     }
 
     fn poison(&mut self, doing: &str, error: &io::Error) {
-        
+        self.poisoned = true;
         self.shared.change(|books| books.phase = Phase::Poisoned);
         tracing::error!(doing, %error, "journal has failed: it takes nothing more until the process is started again");
     }

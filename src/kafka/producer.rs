@@ -260,3 +260,6 @@ fn class(record: &Record) -> Class {
     }
     class
 }
+
+#[cfg(test)]
+mod tests;

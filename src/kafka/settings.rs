@@ -117,7 +117,7 @@ pub struct Limits {
 
 /// For every client: found out soon when a broker is gone (reference: faults of a real cluster;
 /// 60 s of `socket.timeout.ms` hold records in flight for 71 s on a frozen broker).
-const CONNECTION: [(&str, &str); 10] = [
+const CONNECTION: [(&str, &str); 11] = [
     ("client.id", "mews-bridge"),
     ("socket.timeout.ms", "10000"),
     ("socket.connection.setup.timeout.ms", "10000"),
@@ -127,6 +127,8 @@ const CONNECTION: [(&str, &str); 10] = [
     ("topic.metadata.refresh.interval.ms", "10000"),
     ("topic.metadata.propagation.max.ms", "10000"),
     ("log.connection.close", "false"),
+    // A broker would make a missing topic with its own number of partitions, and affinity would be gone.
+    ("allow.auto.create.topics", "false"),
     // OpenSSL is linked in, and its own idea of where certificates are is not this system's.
     ("ssl.ca.location", "probe"),
 ];
@@ -290,3 +292,6 @@ fn native(properties: &[(String, String)]) -> Result<NativeClientConfig, ConfigE
         other => ConfigError::Property { key: "?".to_owned(), reason: other.to_string() },
     })
 }
+
+#[cfg(test)]
+mod tests;

@@ -29,10 +29,7 @@ use crate::{
     backoff::Backoff,
     credentials::record::Known,
     journal::Sequence,
-    kafka::{
-        producer::{Producer, Refusal, Report, SendError, TopicProblem},
-        TopicNames,
-    },
+    kafka::{Producer, Refusal, Report, SendError, TopicNames, TopicProblem},
     telemetry::metrics,
 };
 
@@ -131,14 +128,19 @@ impl Keeper {
                 Ok(()) => return Done::Delivered(update.sequence),
                 Err(Failure::Refused(refusal)) => refusal,
                 Err(Failure::Reading(error)) => {
-                    tracing::warn!(error = &error as &dyn std::error::Error, "cannot read the credentials topic");
+                    tracing::warn!(
+                        error = &error as &dyn std::error::Error,
+                        "cannot read the credentials topic"
+                    );
                     error.problem().map_or(Refusal::Lost, Refusal::TopicUnavailable)
                 }
             };
             attempts += 1;
             let never = match refusal {
                 Refusal::Lost => None,
-                Refusal::TooLarge => Some((metrics::DeadLetter::TooLarge, "larger than the topic takes".into())),
+                Refusal::TooLarge => {
+                    Some((metrics::DeadLetter::TooLarge, "larger than the topic takes".into()))
+                }
                 Refusal::Rejected(code) => Some((metrics::DeadLetter::Rejected, code)),
                 Refusal::TopicUnavailable(problem) => self.held(&mut hold, since, problem),
             };

@@ -29,23 +29,26 @@ use super::{
 };
 use crate::{
     journal::{Completed, Location, Sequence},
-    kafka::{
-        producer::{Report, SendError},
-        record::Record,
-        TopicNames,
-    },
+    kafka::{Record, Report, SendError, TopicNames},
     telemetry::metrics::{self, Disposition},
 };
 
-/// Bytes of deliveries in memory above which no more are read; one more may be on top.
-pub const HELD_BYTES_MAX: usize = 64 << 20;
-/// Records on lanes, in memory or aside, above which no more are read. Only a held lane comes near
-/// it: then the others wait as well, at the latest until the lane is given up.
-pub const ITEMS_MAX: usize = 500_000;
-/// Deliveries from the oldest pending to the newest read, above which no more are read.
-pub const SPAN_MAX: usize = 1_000_000;
-/// News of integrations that wait for `mews.credentials`, above which no more is read.
-pub const NEWS_MAX: usize = 10_000;
+/// What is in memory at most; above any of these no more deliveries are read.
+#[derive(Clone, Copy, Debug)]
+pub struct Bounds {
+    /// Bytes of deliveries in memory; one more may be on top, and one for each lane that reads back.
+    pub held_bytes: usize,
+    /// Records on lanes, in memory or aside. Only a held lane comes near it: then the others wait as
+    /// well, at the latest until the lane is given up.
+    pub items: usize,
+    /// Deliveries from the oldest pending to the newest read.
+    pub span: usize,
+    /// News of integrations that wait for `mews.credentials`.
+    pub news: usize,
+}
+
+/// What the process runs with; together some 200 MiB when all are reached at once.
+pub const BOUNDS: Bounds = Bounds { held_bytes: 64 << 20, items: 500_000, span: 1_000_000, news: 10_000 };
 
 /// What an item costs beside the body that it is cut from.
 const ITEM_BYTES: usize = 384;
@@ -84,6 +87,7 @@ pub enum Notice {
 pub struct Deliver {
     names: TopicNames,
     limits: Limits,
+    bounds: Bounds,
     lanes: Vec<Lane>,
     by_topic: HashMap<Arc<str>, usize>,
     /// Where the round over the lanes goes on.
@@ -119,10 +123,11 @@ enum Client {
 impl Deliver {
     /// With nothing to deliver yet.
     #[must_use]
-    pub fn new(names: TopicNames, limits: Limits) -> Self {
+    pub fn new(names: TopicNames, limits: Limits, bounds: Bounds) -> Self {
         Self {
             names,
             limits,
+            bounds,
             lanes: Vec::new(),
             by_topic: HashMap::new(),
             turn: 0,
@@ -139,10 +144,10 @@ impl Deliver {
     /// Whether another delivery may be admitted.
     #[must_use]
     pub fn has_room(&self) -> bool {
-        self.held_bytes < HELD_BYTES_MAX
-            && self.lanes.iter().map(Lane::len).sum::<usize>() < ITEMS_MAX
-            && self.cursor.span() < SPAN_MAX
-            && self.news < NEWS_MAX
+        self.held_bytes < self.bounds.held_bytes
+            && self.lanes.iter().map(Lane::len).sum::<usize>() < self.bounds.items
+            && self.cursor.span() < self.bounds.span
+            && self.news < self.bounds.news
     }
 
     /// Takes the next delivery of the journal. Its news of an integration, if any, are the caller's to
@@ -153,8 +158,14 @@ impl Deliver {
         self.cursor.read(sequence, accepted_at);
         let outstanding = fan_out.drafts.len() + news;
         let bytes = fan_out.source.delivery.body.len() + outstanding * ITEM_BYTES;
-        let open =
-            Open { location, accepted_at, outstanding, loaded: 0, bytes, disposition: Disposition::Delivered };
+        let open = Open {
+            location,
+            accepted_at,
+            outstanding,
+            loaded: 0,
+            bytes,
+            disposition: Disposition::Delivered,
+        };
         self.open.insert(sequence, open);
         self.news += news;
         for (number, draft) in (0u32..).zip(&fan_out.drafts) {
@@ -162,7 +173,7 @@ impl Deliver {
             let content = Content { source: fan_out.source.clone(), draft: Box::new(draft.clone()) };
             self.push(self.item(sequence, number, form, content, now));
         }
-        if self.held_bytes > HELD_BYTES_MAX / 2 {
+        if self.held_bytes > self.bounds.held_bytes / 2 {
             self.set_aside();
         }
         self.complete_if_done(sequence);
@@ -248,8 +259,10 @@ impl Deliver {
             return Some(Step::Send(ticket));
         }
         // At the bound, a lane reads back only when nothing else could make it go on.
-        let may_load = self.held_bytes < HELD_BYTES_MAX || self.lanes[lane].in_flight() == 0;
-        may_load.then(|| self.open.get(&item.delivery).map(|open| Step::Load(ticket, item.delivery, open.location)))?
+        let may_load = self.held_bytes < self.bounds.held_bytes || self.lanes[lane].in_flight() == 0;
+        may_load.then(|| {
+            self.open.get(&item.delivery).map(|open| Step::Load(ticket, item.delivery, open.location))
+        })?
     }
 
     /// The record to send under a ticket that [`Self::next`] gave.
@@ -281,7 +294,8 @@ impl Deliver {
     /// A delivery that was read back for a ticket. Says how many records have their contents again.
     pub fn loaded(&mut self, ticket: Ticket, fan_out: &FanOut) -> u32 {
         let (lane, position) = place(ticket);
-        let Some(delivery) = self.lanes.get(lane).and_then(|lane| lane.get(position)).map(|item| item.delivery)
+        let Some(delivery) =
+            self.lanes.get(lane).and_then(|lane| lane.get(position)).map(|item| item.delivery)
         else {
             return 0;
         };
@@ -320,7 +334,7 @@ impl Deliver {
         }
         self.settle(lane, now);
         if let Some(change) = self.lanes[lane].take_change() {
-            if matches!(change, Change::Held(_)) && self.held_bytes > HELD_BYTES_MAX / 2 {
+            if matches!(change, Change::Held(_)) && self.held_bytes > self.bounds.held_bytes / 2 {
                 self.set_aside();
             }
             let (topic, waiting) = (self.lanes[lane].topic.clone(), self.lanes[lane].len());
@@ -480,6 +494,12 @@ impl Deliver {
         self.cursor.oldest()
     }
 
+    /// Bytes of deliveries that are in memory.
+    #[must_use]
+    pub const fn held_bytes(&self) -> usize {
+        self.held_bytes
+    }
+
     /// Deliveries that were admitted and are not completed.
     #[must_use]
     pub fn pending(&self) -> usize {
@@ -498,3 +518,6 @@ const fn ticket(lane: usize, position: Position) -> Ticket {
 const fn place(ticket: Ticket) -> (usize, Position) {
     ((ticket >> LANE_SHIFT) as usize, ticket & ((1 << LANE_SHIFT) - 1))
 }
+
+#[cfg(test)]
+mod tests;

@@ -4,18 +4,14 @@
 //! relay holds drafts and builds a record each time it is sent. Guarantees: the same draft gives the
 //! same record every time; the only copy is into the record's value.
 
-use std::{
-    borrow::Cow,
-    fmt,
-    sync::Arc,
-};
+use std::{borrow::Cow, fmt, sync::Arc};
 
 use bytes::Bytes;
 
 use super::dead_letter::DeadLetter;
 use crate::{
     credentials::{record::Known, seal},
-    kafka::{record::Record, TopicNames},
+    kafka::{Record, TopicNames},
     webhook::{
         Content, Delivery,
         envelope::{Envelope, Header, event_id},

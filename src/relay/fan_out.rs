@@ -111,10 +111,8 @@ fn events(delivery: &Delivery, general: &General<'_>, known: &Discriminators) ->
 fn action(delivery: &Delivery, integration: &Integration<'_>) -> FanOut {
     let as_of = AsOf { accepted_at: delivery.accepted_at, delivery: delivery.id };
     let action: Box<str> = Box::from(&*integration.action);
-    let news = Known::of(integration, as_of).map(|known| Part::Credentials {
-        action: action.clone(),
-        known: Box::new(known),
-    });
+    let news = Known::of(integration, as_of)
+        .map(|known| Part::Credentials { action: action.clone(), known: Box::new(known) });
     FanOut {
         source: Arc::new(Source {
             delivery: delivery.clone(),
@@ -147,3 +145,6 @@ fn undecodable(delivery: Delivery, detail: &str) -> FanOut {
         news: None,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -30,7 +30,7 @@ use super::{
 };
 use crate::{
     journal::Sequence,
-    kafka::producer::{Refusal, TopicProblem},
+    kafka::{Refusal, TopicProblem},
     telemetry::metrics,
 };
 
@@ -343,7 +343,11 @@ impl Lane {
     pub fn give_up(&mut self, now: Instant) -> Option<Item> {
         let (hold, limit) = (self.hold.as_ref()?, self.limits.give_up_after?);
         let front = self.items.front()?;
-        if front.progress == Progress::Waiting && hold.gives_up(front.since, limit, now) { self.pop() } else { None }
+        if front.progress == Progress::Waiting && hold.gives_up(front.since, limit, now) {
+            self.pop()
+        } else {
+            None
+        }
     }
 
     /// Takes a record from the front that is in the topic, with all before it.
@@ -423,6 +427,12 @@ impl Lane {
     /// What became of it since this was last asked.
     pub fn take_change(&mut self) -> Option<Change> {
         self.change.take()
+    }
+
+    /// Position of the front item.
+    #[must_use]
+    pub const fn first(&self) -> Position {
+        self.first
     }
 
     /// The item at a position.

@@ -18,7 +18,7 @@ use std::{
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde::{Deserialize, Serialize};
 
-use crate::kafka::record::Record;
+use crate::kafka::Record;
 
 /// The directory's name in the journal's.
 pub const DIR: &str = "undeliverable";
@@ -100,5 +100,52 @@ impl Leftover {
         let safe = |letter: char| letter.is_ascii_alphanumeric() || matches!(letter, '-' | '.');
         let letters = id.chars().chain(['-']).chain(topic.chars());
         letters.map(|letter| if safe(letter) { letter } else { '_' }).take(NAME_LETTERS_MAX).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bytes::Bytes;
+
+    fn record(id: &str, topic: &str) -> Record {
+        Record {
+            topic: "mews.dead-letters".into(),
+            key: Bytes::from_static(b"hotel"),
+            value: Some(Bytes::from_static(&[0, 255])),
+            headers: vec![("ce_id", id.to_owned()), ("dead_letter_topic", topic.to_owned())],
+        }
+    }
+
+    #[test]
+    fn what_was_kept_is_listed_and_the_same_record_is_one_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let dir = dir.path().join(DIR);
+        assert_eq!(list(&dir).unwrap().len(), 0);
+        for (id, topic) in [("b-0", "mews.events.A"), ("a-0", "mews.events.A"), ("a-0", "mews.events.B")] {
+            keep(&dir, &record(id, topic)).unwrap();
+            keep(&dir, &record(id, topic)).unwrap();
+        }
+        let listed = list(&dir).unwrap();
+        let ids: Vec<_> = listed.iter().map(|leftover| leftover.header("ce_id").unwrap()).collect();
+        assert_eq!(ids, ["a-0", "a-0", "b-0"]);
+        assert_eq!(listed[0].value.as_deref(), Some("AP8="));
+        assert_eq!(STANDARD.decode(&listed[0].key).unwrap(), b"hotel");
+    }
+
+    #[test]
+    fn a_name_stays_in_the_directory_and_within_the_file_system() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = keep(dir.path(), &record("../../x", &"/long".repeat(100))).unwrap();
+        assert_eq!(path.parent(), Some(dir.path()));
+        assert_eq!(path.file_name().unwrap().len(), NAME_LETTERS_MAX + ".json".len());
+    }
+
+    #[test]
+    fn only_the_owner_may_read_one() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let dir = tempfile::tempdir().unwrap();
+        let path = keep(dir.path(), &record("a-0", "t")).unwrap();
+        assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, 0o600);
     }
 }

@@ -62,24 +62,27 @@ impl Broker {
         Self::mock(&self.owner, ask)
     }
 
-    /// Everything a topic holds, partition after partition.
+    /// Everything a topic holds; of one key in order.
     fn records(&self, topic: &str) -> Vec<Seen> {
         let consumer: BaseConsumer = ClientConfig::new()
             .set("bootstrap.servers", &self.bootstrap)
             .set("group.id", "test")
             .create()
             .unwrap();
-        let mut seen = Vec::new();
+        let mut list = TopicPartitionList::new();
+        let mut owed = 0;
         for partition in 0..PARTITIONS {
             let (_, end) = consumer.fetch_watermarks(topic, partition, Duration::from_secs(10)).unwrap();
-            let mut list = TopicPartitionList::new();
             list.add_partition_offset(topic, partition, Offset::Beginning).unwrap();
-            consumer.assign(&list).unwrap();
-            let mut next = 0;
-            while next < end {
-                let message = consumer.poll(Duration::from_secs(10)).expect("in time").unwrap();
-                next = message.offset() + 1;
-                seen.push(Seen::of(&message));
+            owed += usize::try_from(end).unwrap();
+        }
+        consumer.assign(&list).unwrap();
+        let mut seen = Vec::new();
+        let deadline = Instant::now() + Duration::from_secs(20);
+        while seen.len() < owed {
+            assert!(Instant::now() < deadline, "{} of {owed} records of {topic}", seen.len());
+            if let Some(message) = consumer.poll(Duration::from_millis(100)) {
+                seen.push(Seen::of(&message.unwrap()));
             }
         }
         seen
@@ -126,17 +129,21 @@ impl Bench {
     fn start_with(give_up_topic_after: Duration) -> Self {
         let (broker, dir) = (Broker::start(), tempfile::tempdir().unwrap());
         let metrics = Metrics::new(&Names::default());
-        let opened = journal::open(&journal::Config { dir: dir.path().join("journal") });
-        let config = kafka::Config { bootstrap_servers: broker.bootstrap.clone() };
+        let opened = {
+            let config = journal::Config { dir: dir.path().join("journal"), ..journal::Config::default() };
+            journal::open(&config, Arc::new(journal::disk::Real), metrics.journal.clone()).unwrap()
+        };
+        let config =
+            kafka::Config { bootstrap_servers: broker.bootstrap.clone(), ..kafka::Config::default() };
         let (to_reports, reports) = unbounded_channel();
         let parts = Parts {
             reader: opened.reader,
             journal: opened.handle.clone(),
             producer: Arc::new(Producer::start(&config, metrics.kafka.clone(), to_reports).unwrap()),
             reports,
-            names: TopicNames::stub(),
+            names: TopicNames::new(&kafka::topics::Config::default(), 8 << 20).unwrap(),
             discriminators: Discriminators::default(),
-            consumer: config.consumer(),
+            consumer: config.consumer().unwrap(),
             give_up_topic_after,
             journal_metrics: metrics.journal.clone(),
             kafka_metrics: metrics.kafka.clone(),

@@ -17,7 +17,7 @@ use rdkafka::{
     message::BorrowedMessage,
 };
 
-use crate::{credentials::record::Known, kafka::producer::TopicProblem};
+use crate::{credentials::record::Known, kafka::TopicProblem};
 
 /// How long reading to the end may take before it is given up and begun again.
 const READ_MAX: Duration = Duration::from_secs(20);
@@ -138,7 +138,11 @@ impl View {
         };
         let Ok(read) = Known::parse(value) else {
             let (partition, offset) = (message.partition(), message.offset());
-            tracing::warn!(partition, offset, "a record of the credentials topic cannot be read and is left out");
+            tracing::warn!(
+                partition,
+                offset,
+                "a record of the credentials topic cannot be read and is left out"
+            );
             return;
         };
         let last = self.integrations.entry(key.into_owned()).or_default();

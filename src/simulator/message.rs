@@ -26,7 +26,10 @@ pub fn general_with_entities(hotel: &Hotel, changes: &[Change]) -> String {
     }
     let entities = |discriminator: &str, rest: &str| {
         let changed = changes.iter().filter(|change| change.discriminator == discriminator);
-        changed.map(|change| format!(r#"{{"Id":"{}",{rest}}}"#, change.entity_id)).collect::<Vec<_>>().join(",")
+        changed
+            .map(|change| format!(r#"{{"Id":"{}",{rest}}}"#, change.entity_id))
+            .collect::<Vec<_>>()
+            .join(",")
     };
     format!(
         "{{\n  \"EnterpriseId\": \"{}\",\n  \"IntegrationId\": \"{}\",\n  \"Events\": [{events}\n  ],\n  \

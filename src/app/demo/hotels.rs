@@ -28,8 +28,8 @@ const PAUSE: Duration = Duration::from_secs(2);
 
 /// Sends until it is stopped: first every hotel connects, then they live.
 pub fn start(options: &Demo, url: String, stop: &CancellationToken) -> Result<JoinHandle<Tally>, Failure> {
-    let sender =
-        Sender::new(url, PAUSE).map_err(|error| Failure::bug(format!("no HTTP client for the demo: {error}")))?;
+    let sender = Sender::new(url, PAUSE)
+        .map_err(|error| Failure::bug(format!("no HTTP client for the demo: {error}")))?;
     let mut population = Population::new(usize::from(options.hotels), options.seed);
     let mut pace = tokio::time::interval(Duration::from_secs(1) / u32::from(options.rate));
     let stop = stop.clone();

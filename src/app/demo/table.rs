@@ -50,7 +50,8 @@ impl Table {
         }
         let table = self.table(elapsed);
         // Up over what was drawn before, then clear to the end of the screen.
-        let up = if self.lines_drawn > 0 { format!("\x1b[{}A\x1b[J", self.lines_drawn) } else { String::new() };
+        let up =
+            if self.lines_drawn > 0 { format!("\x1b[{}A\x1b[J", self.lines_drawn) } else { String::new() };
         self.lines_drawn = table.lines().count();
         output::print(format!("{up}{table}").as_bytes())
     }
@@ -99,7 +100,9 @@ impl Table {
             of(Outcome::Accepted) + of(Outcome::Quarantined)
         };
         Counts {
-            accepted: deliveries(Webhook::General) + deliveries(Webhook::Integration) + deliveries(Webhook::Unknown),
+            accepted: deliveries(Webhook::General)
+                + deliveries(Webhook::Integration)
+                + deliveries(Webhook::Unknown),
             delivered: self.metrics.journal.completed.of(Disposition::Delivered).get(),
             pending: self.metrics.journal.pending_records.get(),
             records: self.topics.iter().map(|topic| self.records(topic)).sum(),

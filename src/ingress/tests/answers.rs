@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use bytesize::ByteSize;
 
-use super::harness::{ENCODED, GENERAL, INTEGRATION, Server, config, keys, post, with_fields};
+use super::harness::{ENCODED, GENERAL, INTEGRATION, ROOM, Server, config, keys, with_fields};
 use crate::{
     credentials::seal::Sealer,
     ingress::Config,
-    telemetry::metrics::{JournalState, Outcome, Webhook},
+    telemetry::metrics::{Outcome, Webhook},
     webhook::Content,
 };
 
@@ -234,40 +234,48 @@ async fn too_many_or_too_large_fields_are_431() {
 
 #[tokio::test]
 async fn a_journal_that_refuses_is_503_whatever_the_body_is() {
-    let server = Server::start(config()).await;
-    for (state, outcome) in [
-        (JournalState::Full, Outcome::Shed),
-        (JournalState::Draining, Outcome::Shed),
-        (JournalState::Failed, Outcome::JournalError),
-    ] {
-        server.journal_is(state);
-        for body in [GENERAL, INTEGRATION, "{}", "not json"] {
-            let answer = server.deliver("/webhooks", body).await;
-            assert_eq!(answer.status, 503, "{state:?} {body}");
-            assert!(answer.field("retry-after").is_some());
-        }
-        let kinds = [Webhook::General, Webhook::Integration, Webhook::Unknown];
-        server.until(|server| kinds.iter().map(|kind| server.count(*kind, outcome)).sum::<u64>() >= 4).await;
+    let full = Server::start(config()).await;
+    full.room(0);
+    every_body_is_told_to_come_again(&full, Outcome::Shed).await;
+    assert_eq!(full.count(Webhook::General, Outcome::Shed), 1, "a full journal is found out by the append");
+    full.room(ROOM);
+    assert_eq!(full.deliver("/webhooks", "not json").await.status, 400);
+    assert_eq!(full.deliveries().len(), 1, "what was not kept is kept when it comes again");
+
+    let draining = Server::start(config()).await;
+    draining.journal.drain();
+    every_body_is_told_to_come_again(&draining, Outcome::Shed).await;
+
+    let broken = Server::start(config()).await;
+    broken.break_disk();
+    every_body_is_told_to_come_again(&broken, Outcome::JournalError).await;
+}
+
+async fn every_body_is_told_to_come_again(server: &Server, outcome: Outcome) {
+    for body in [GENERAL, INTEGRATION, "{}", "not json"] {
+        let answer = server.deliver("/webhooks", body).await;
+        assert_eq!(answer.status, 503, "{outcome:?} {body}");
+        assert!(answer.field("retry-after").is_some());
     }
-    assert_eq!(server.count(Webhook::General, Outcome::Shed), 1, "a full journal is found out by the append");
-    server.journal_is(JournalState::Open);
-    assert_eq!(server.deliver("/webhooks", "not json").await.status, 400);
-    assert_eq!(server.deliveries().len(), 1, "what was not kept is kept when it comes again");
+    let kinds = [Webhook::General, Webhook::Integration, Webhook::Unknown];
+    server.until(|server| kinds.iter().map(|kind| server.count(*kind, outcome)).sum::<u64>() == 4).await;
 }
 
 #[tokio::test]
 async fn too_many_bytes_in_flight_are_refused_before_they_are_read() {
-    let limits = Config { max_body_bytes: ByteSize(100), max_in_flight_bytes: ByteSize(100), ..config() };
-    let server = Server::start(limits).await;
+    let size = ByteSize::kib(64);
+    let server = Server::start(Config { max_body_bytes: size, max_in_flight_bytes: size, ..config() }).await;
     let target = format!("/webhooks?token={ENCODED}");
+    let large = format!("{:60000}", "{}");
+    let head = with_fields(&target, "Content-Length: 60000\r\n");
     let mut first = server.connect().await;
-    first.say(with_fields(&target, "Content-Length: 60\r\n")).await;
+    first.say(&head).await;
     server.until(|server| server.metrics.expose().contains("in_flight{handler=\"webhook\"} 1")).await;
-    let answer = server.send(with_fields(&target, "Content-Length: 60\r\n")).await;
+    let answer = server.send(&head).await;
     assert_eq!((answer.status, answer.field("retry-after")), (503, Some("1")));
     assert_eq!(server.post(&target, "{}").await.status, 202);
-    first.say(format!("{:60}", "{}")).await;
+    first.say(&large).await;
     assert_eq!(first.answer().await.status, 202);
-    assert_eq!(server.send(post(&target, &format!("{:60}", "{}"))).await.status, 202);
+    assert_eq!(server.post(&target, &large).await.status, 202);
     assert_eq!(server.count(Webhook::Unknown, Outcome::Shed), 1);
 }

@@ -2,9 +2,11 @@
 
 use std::{
     net::SocketAddr,
+    sync::Arc,
     time::{Duration, SystemTime},
 };
 
+use bytes::Bytes;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::{TcpListener, TcpStream},
@@ -15,9 +17,12 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     credentials::seal::{KeyRing, Sealer},
     ingress::{Config, Error, Metrics, Parts, Tokens, run},
-    journal,
+    journal::{
+        self, Finding,
+        disk::faulty::{Fault, Faulty},
+    },
     secret::Secret,
-    telemetry::metrics::{self, JournalState, Names, Outcome, Webhook},
+    telemetry::metrics::{self, Names, Outcome, Webhook},
     webhook::{Delivery, Discriminators},
 };
 
@@ -32,11 +37,15 @@ pub(super) const INTEGRATION: &str =
 /// Far longer than anything takes; a test that waits for it has failed.
 pub(super) const LONG: Duration = Duration::from_secs(20);
 
+/// Room on the disk under the journal.
+pub(super) const ROOM: u64 = 1 << 30;
+
 /// A running ingress.
 pub(super) struct Server {
     pub address: SocketAddr,
     pub metrics: metrics::Metrics,
     pub journal: journal::Handle,
+    disk: Faulty,
     pub shutdown: CancellationToken,
     pub ended: JoinHandle<Result<(), Error>>,
 }
@@ -74,7 +83,10 @@ impl Server {
             ..Names::default()
         };
         let metrics = metrics::Metrics::new(&names);
-        let journal = journal::Handle::stub();
+        let disk = Faulty::new(1, ROOM);
+        let journal::Opened { handle: journal, .. } =
+            journal::open(&journal::Config::default(), Arc::new(disk.clone()), metrics.journal.clone())
+                .unwrap();
         let parts = Parts {
             config,
             journal: journal.clone(),
@@ -91,17 +103,36 @@ impl Server {
         let address = listener.local_addr().unwrap();
         let shutdown = CancellationToken::new();
         let ended = tokio::spawn(run(listener, parts, shutdown.clone()));
-        Self { address, metrics, journal, shutdown, ended }
+        Self { address, metrics, journal, disk, shutdown, ended }
     }
 
-    /// What the journal keeps.
+    /// The payloads that the journal keeps.
+    pub(super) fn kept(&self) -> Vec<Bytes> {
+        let findings =
+            journal::scan(&journal::Config::default().dir, &self.disk).unwrap().map(Result::unwrap);
+        findings
+            .filter_map(
+                |finding| if let Finding::Entry(entry) = finding { Some(entry.payload) } else { None },
+            )
+            .collect()
+    }
+
+    /// The deliveries that the journal keeps.
     pub(super) fn deliveries(&self) -> Vec<Delivery> {
-        self.journal.kept().iter().map(|payload| Delivery::decode(payload).unwrap()).collect()
+        self.kept().iter().map(|payload| Delivery::decode(payload).unwrap()).collect()
     }
 
-    /// Makes the journal refuse, or take again.
-    pub(super) fn journal_is(&self, state: JournalState) {
-        self.journal.set(state);
+    /// Takes the room away from under the journal, or gives it back.
+    pub(super) fn room(&self, bytes: u64) {
+        self.disk.set_capacity(bytes);
+    }
+
+    /// Lets every call fail from now on, as far as any test will come.
+    pub(super) fn break_disk(&self) {
+        let next = self.disk.calls().len();
+        for call in next..next + 1000 {
+            self.disk.fail(call, Fault::Io);
+        }
     }
 
     pub(super) fn count(&self, webhook: Webhook, outcome: Outcome) -> u64 {

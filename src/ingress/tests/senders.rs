@@ -158,7 +158,7 @@ async fn no_secret_is_in_a_log_a_metric_an_answer_or_the_journal() {
         super::http2::deliver_once(&server, body).await;
     }
     server.send("POST /webhooks?token=canary HTTP/1.1\r\ncanary\u{7f}\r\n\r\n").await;
-    let kept: Vec<u8> = server.journal.kept().concat();
+    let kept: Vec<u8> = server.kept().concat();
     let log = String::from_utf8_lossy(&log.0.lock().unwrap()).into_owned();
     assert!(log.contains("a request was refused") && log.contains("route of the other kind"), "{log}");
     for (place, text) in [

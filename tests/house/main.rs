@@ -1,0 +1,5 @@
+//! The rules of the house, checked on the tree itself: floors, module pages, licences, traces of a machine.
+
+mod floors;
+mod licences;
+mod tree;
