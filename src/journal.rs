@@ -110,7 +110,7 @@ pub fn open(config: &Config, disk: Arc<dyn Disk>, metrics: metrics::Journal) -> 
         let dir = dir.clone();
         move |source| OpenError::Io { doing, dir, source }
     };
-    disk.create_dir(&dir).map_err(failed("make the directory"))?;
+    disk.create_dir(&dir).and_then(|()| disk.sync_dir(&dir)).map_err(failed("make the directory"))?;
     let lock = match lock::acquire(&*disk, &dir).map_err(failed("take the lock"))? {
         lock::Acquired::Ours(lock) => lock,
         lock::Acquired::Theirs(pid) => return Err(OpenError::Locked { dir, pid }),
@@ -122,6 +122,12 @@ pub fn open(config: &Config, disk: Arc<dyn Disk>, metrics: metrics::Journal) -> 
     let mut found = recovery::recover(&*disk, &dir, saved).map_err(failed("recover what is there"))?;
     found.report.took = started_at.elapsed();
     count(&metrics, &found.report);
+    tracing::info!(
+        dir = %dir.display(),
+        pending = found.report.replayed,
+        took_ms = u64::try_from(found.report.took.as_millis()).unwrap_or(u64::MAX),
+        "journal is open"
+    );
     let space = disk.space(&dir).map_err(failed("read the room on the disk"))?;
     let accounts = accounts::Accounts::new(
         found.through,

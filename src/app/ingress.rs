@@ -11,7 +11,7 @@
 use std::{net::SocketAddr, path::PathBuf, sync::Arc};
 
 use serde_json::{Value, json};
-use tokio::{net::TcpListener, task::JoinSet, time::Instant};
+use tokio::{net::TcpListener, sync::Notify, task::JoinSet, time::Instant};
 use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 
 use super::{Exit, Failure};
@@ -144,6 +144,7 @@ impl Bridge {
         let producer = Producer::start(&config.kafka, metrics.kafka.clone(), reports_in)
             .map(Arc::new)
             .map_err(|error| Failure::configuration(&error))?;
+        let reconnect = Arc::new(Notify::new());
         let relay = relay::Parts {
             reader: opened.reader,
             journal: journal.clone(),
@@ -156,6 +157,7 @@ impl Bridge {
             journal_metrics: metrics.journal.clone(),
             kafka_metrics: metrics.kafka.clone(),
             leftovers_dir: config.journal.dir.join(relay::leftovers::DIR),
+            reconnect: Arc::clone(&reconnect),
             abandon: CancellationToken::new(),
         };
         let relay = Part::spawn("relay", |stop| async move {
@@ -165,7 +167,7 @@ impl Bridge {
                 .map_err(|error| Failure::io("the relay cannot go on", &error))
         });
         let sealer = config.credentials.sealer().map_err(|error| Failure::configuration(&error))?;
-        let background = background(config, &names, &sealer, &health, &metrics);
+        let background = background(config, &names, reconnect, &sealer, &health, &metrics);
         let parts = ingress::Parts {
             config: config.ingress.clone(),
             journal: journal.clone(),
@@ -276,10 +278,11 @@ fn address(listener: &TcpListener) -> Result<SocketAddr, Failure> {
 async fn open_journal(config: &Config, metrics: &Metrics) -> Result<journal::Opened, Failure> {
     let (config, metrics) = (config.journal.clone(), metrics.journal.clone());
     let dir = config.dir.display().to_string();
-    let opened =
-        tokio::task::spawn_blocking(move || journal::open(&config, Arc::new(journal::disk::Real), metrics))
-            .await
-            .map_err(|error| Failure::bug(format!("opening the journal broke off: {error}")))?;
+    let opened = tokio::task::spawn_blocking(move || {
+        journal::open(&config, Arc::new(journal::disk::Real::default()), metrics)
+    })
+    .await
+    .map_err(|error| Failure::bug(format!("opening the journal broke off: {error}")))?;
     opened.map_err(|error| Failure::io(&format!("cannot open the journal in {dir}"), &error))
 }
 
@@ -295,6 +298,7 @@ fn vouch(health: &Health, journal: &journal::Handle) {
 fn background(
     config: &Config,
     names: &TopicNames,
+    reconnect: Arc<Notify>,
     sealer: &Sealer,
     health: &Health,
     metrics: &Metrics,
@@ -304,6 +308,7 @@ fn background(
         let (keys, files) = (keys.clone(), config.credentials.sealing_key_files.clone());
         background.spawn(watch_keys(keys, files, metrics.process.clone()));
     }
+    background.spawn(watch_client_files(reconnect, config.kafka.secret_files(), metrics.process.clone()));
     let (seen, last_seen) = tokio::sync::watch::channel(None);
     health.describe("topics", move || describe_topics(last_seen.borrow().as_ref()));
     let (kafka, specs) = (config.kafka.clone(), names.written_by_ingress());
@@ -322,6 +327,20 @@ async fn watch_keys(keys: KeyRing, files: Vec<PathBuf>, process: Process) -> &'s
     loop {
         watched.changed().await;
         reload::record(SecretFile::SealingKey, &process, keys.reload(&files));
+    }
+}
+
+/// A certificate or password that was rotated is taken up by a new client, which the relay makes.
+async fn watch_client_files(reconnect: Arc<Notify>, files: Vec<PathBuf>, process: Process) -> &'static str {
+    let (mut watched, _) = reload::Files::read(files);
+    process.secret_reload_ok.of(SecretFile::Kafka).set(1);
+    loop {
+        let contents = watched.changed().await;
+        let unreadable = contents.into_iter().find_map(Result::err);
+        if unreadable.is_none() {
+            reconnect.notify_one();
+        }
+        reload::record(SecretFile::Kafka, &process, unreadable.map_or(Ok(()), Err));
     }
 }
 

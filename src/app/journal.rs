@@ -23,7 +23,8 @@ pub fn run(command: Command, config: &Config) -> Result<Exit, Failure> {
     // A journal that was never there is a wrong path, and must not look like an empty one.
     std::fs::read_dir(dir)
         .map_err(|error| Failure::io(&format!("there is no journal in {}", dir.display()), &error))?;
-    let scan = journal::scan(dir, &Real).map_err(|error| unreadable(&error))?;
+    let disk = Real::default();
+    let scan = journal::scan(dir, &disk).map_err(|error| unreadable(&error))?;
     match command {
         Command::Ls { output } => ls(scan, output),
         Command::Verify { output } => verify(scan, output),

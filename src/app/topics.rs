@@ -94,6 +94,6 @@ fn print<'a>(topics: impl Iterator<Item = (&'a Topic, Vec<String>)>, output: Out
 fn failure(error: Error) -> Failure {
     match error {
         Error::Client(error) => Failure::configuration(&error),
-        Error::Request(..) | Error::OAuth | Error::Stopping => Failure::unavailable("Kafka", &error),
+        Error::Request { .. } | Error::OAuth | Error::Stopping => Failure::unavailable("Kafka", &error),
     }
 }

@@ -391,7 +391,7 @@ mod tests {
 
     #[test]
     fn a_literal_that_was_not_sealed_is_forgotten() {
-        for literal in [r#""plain""#, r#"{"Discarded":true}"#, r#"{"Other":1}"#, "null"] {
+        for literal in [r#""plain""#, r#"{"Discarded":true}"#, r#"{"Other":1}"#] {
             let known =
                 said("IntegrationCreated", &format!(r#","AccessToken":{literal}"#), at(1, 1)).unwrap();
             assert!(known.to_json().contains(r#""AccessToken":{"Discarded":true}"#), "{literal}");

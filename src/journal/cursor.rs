@@ -150,7 +150,7 @@ mod tests {
     use crate::journal::disk::Real;
 
     fn open(dir: &Path) -> (Cursor, Found) {
-        Cursor::open(&Real, dir).unwrap()
+        Cursor::open(&Real::default(), dir).unwrap()
     }
 
     #[test]
@@ -161,7 +161,7 @@ mod tests {
             let (mut cursor, _) = open(dir.path());
             cursor.save(through).unwrap();
             assert_eq!(open(dir.path()).1, Found::Saved(through));
-            assert_eq!(peek(&Real, dir.path()).unwrap(), Found::Saved(through));
+            assert_eq!(peek(&Real::default(), dir.path()).unwrap(), Found::Saved(through));
         }
     }
 
@@ -183,7 +183,7 @@ mod tests {
     #[test]
     fn looking_makes_no_file() {
         let dir = tempfile::tempdir().unwrap();
-        assert_eq!(peek(&Real, dir.path()).unwrap(), Found::Nothing);
-        assert!(Real.list(dir.path()).unwrap().is_empty());
+        assert_eq!(peek(&Real::default(), dir.path()).unwrap(), Found::Nothing);
+        assert!(Real::default().list(dir.path()).unwrap().is_empty());
     }
 }

@@ -94,6 +94,15 @@ pub fn read_full(file: &dyn DiskFile, buffer: &mut [u8], offset: u64) -> io::Res
     Ok(filled)
 }
 
+/// Whether an error says that a file cannot be made for now: there is no room for it, or no descriptor.
+#[must_use]
+pub fn is_short(error: &io::Error) -> bool {
+    use rustix::io::Errno;
+    let code = error.raw_os_error();
+    is_out_of_space(error)
+        || [Errno::MFILE, Errno::NFILE].iter().any(|each| code == Some(each.raw_os_error()))
+}
+
 /// Whether an error says that there is no room, neither on the disk nor in a quota.
 #[must_use]
 pub fn is_out_of_space(error: &io::Error) -> bool {

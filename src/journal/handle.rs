@@ -140,9 +140,10 @@ impl Handle {
     /// Never blocks on the disk.
     pub fn complete(&self, completed: Completed) {
         let shared = &self.0.shared;
-        shared.count_completed(Disposition::Delivered, completed.delivered);
-        shared.count_completed(Disposition::DeadLettered, completed.dead_lettered);
-        shared.count_completed(Disposition::Discarded, completed.discarded);
+        let left = &shared.metrics.completed;
+        left.of(Disposition::Delivered).inc_by(completed.delivered);
+        left.of(Disposition::DeadLettered).inc_by(completed.dead_lettered);
+        left.of(Disposition::Discarded).inc_by(completed.discarded);
         let tidy = shared.change(|books| {
             books.accounts.complete(completed);
             let through = books.accounts.through();

@@ -79,14 +79,14 @@ mod tests {
     #[test]
     fn the_second_is_told_who_the_first_is() {
         let dir = tempfile::tempdir().unwrap();
-        assert_eq!(owner(&Real, dir.path()).unwrap(), None);
-        let first = acquire(&Real, dir.path()).unwrap();
+        assert_eq!(owner(&Real::default(), dir.path()).unwrap(), None);
+        let first = acquire(&Real::default(), dir.path()).unwrap();
         assert!(matches!(first, Acquired::Ours(_)));
         let pid = std::process::id();
-        assert!(matches!(acquire(&Real, dir.path()).unwrap(), Acquired::Theirs(by) if by == pid));
-        assert_eq!(owner(&Real, dir.path()).unwrap(), Some(pid));
+        assert!(matches!(acquire(&Real::default(), dir.path()).unwrap(), Acquired::Theirs(by) if by == pid));
+        assert_eq!(owner(&Real::default(), dir.path()).unwrap(), Some(pid));
         drop(first);
-        assert_eq!(owner(&Real, dir.path()).unwrap(), None);
-        assert!(matches!(acquire(&Real, dir.path()).unwrap(), Acquired::Ours(_)));
+        assert_eq!(owner(&Real::default(), dir.path()).unwrap(), None);
+        assert!(matches!(acquire(&Real::default(), dir.path()).unwrap(), Acquired::Ours(_)));
     }
 }

@@ -159,3 +159,68 @@ impl Queue {
         self.inner.lock().expect("no holder of the queue's lock panics")
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: Duration = Duration::ZERO;
+    const LONG: Duration = Duration::from_secs(60);
+
+    fn taken(queue: &Queue, records_max: usize, at_most: Duration) -> usize {
+        match queue.take(records_max, at_most) {
+            Work::Commit(requests) => requests.len(),
+            Work::End => panic!("the queue is closed"),
+        }
+    }
+
+    #[tokio::test]
+    async fn everything_that_waits_is_taken_at_once_up_to_a_bound() {
+        let queue = Queue::new();
+        let mut answers = Vec::new();
+        for _ in 0..5 {
+            answers.push(queue.push(Bytes::new()).await.unwrap());
+        }
+        assert!(!queue.is_empty());
+        assert_eq!(taken(&queue, 3, LONG), 3);
+        assert_eq!(taken(&queue, 3, LONG), 2);
+        assert_eq!(taken(&queue, 3, NOW), 0);
+        queue.nudge();
+        assert_eq!(taken(&queue, 3, LONG), 0, "a nudge wakes without a request");
+        assert!(queue.is_empty());
+        assert!(answers.remove(0).await.is_err(), "a request that is dropped answers nothing");
+    }
+
+    #[tokio::test]
+    async fn bytes_that_wait_are_bounded_and_a_payload_larger_than_that_goes_alone() {
+        let queue = Queue::new();
+        let half = Bytes::from(vec![0; 33 << 20]);
+        let first = queue.push(half.clone()).await.unwrap();
+        let second = queue.push(half.clone());
+        tokio::pin!(second);
+        tokio::select! { biased; _ = &mut second => panic!("there is no room"), () = std::future::ready(()) => {} }
+        assert_eq!(taken(&queue, 9, LONG), 1);
+        drop(first);
+        assert!(second.await.is_ok());
+        assert_eq!(taken(&queue, 9, LONG), 1);
+        assert!(queue.push(Bytes::from(vec![0; 70 << 20])).await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn a_closed_queue_ends_after_what_waits_and_an_abandoned_one_at_once() {
+        let queue = Queue::new();
+        let answer = queue.push(Bytes::new()).await.unwrap();
+        queue.drain();
+        assert_eq!(queue.push(Bytes::new()).await.unwrap_err(), AppendError::Draining);
+        queue.close();
+        assert_eq!(queue.push(Bytes::new()).await.unwrap_err(), AppendError::Closed);
+        assert_eq!(taken(&queue, 9, LONG), 1);
+        assert!(matches!(queue.take(9, LONG), Work::End));
+        assert!(answer.await.is_err());
+
+        let queue = Queue::new();
+        let answer = queue.push(Bytes::new()).await.unwrap();
+        queue.abandon();
+        assert!(answer.await.is_err());
+    }
+}

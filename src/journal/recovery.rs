@@ -197,7 +197,7 @@ impl<'a> Recovery<'a> {
                     span = Span { last: head.sequence, end: walker.offset(), bytes };
                 }
                 Step::Damaged { offset, end } => self.damage(first, offset, end),
-                Step::Torn { offset, end } if place == Place::Newest || end > 0 => {
+                Step::Torn { offset, end } if place == Place::Newest => {
                     self.found.report.torn_tails += 1;
                     tracing::info!(
                         segment = segment::name(first),

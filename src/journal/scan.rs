@@ -14,7 +14,7 @@ use std::{
 
 use super::{
     Entry, Sequence, cursor,
-    disk::{Disk, Mode},
+    disk::{Disk, DiskFile, Mode},
     lock,
     segment::{self, HEADER_BYTES, Header, Location},
     walk::{Step, Walker},
@@ -199,7 +199,7 @@ impl Scan<'_> {
             }
             other => other?,
         };
-        let headless = match segment::read_header(&*file)? {
+        let headless = match self.header(&*file, first)? {
             Header::UnknownVersion(version) => {
                 self.explained = true;
                 self.ready.push_back(Finding::UnknownVersion { segment: segment::name(first), version });
@@ -214,6 +214,17 @@ impl Scan<'_> {
         let bytes = file.size()?;
         self.open = Some(Open { first, walker: Walker::from_first(file, first, bytes), headless });
         Ok(())
+    }
+
+    /// The header; where a writer is at work it may be about to be written.
+    fn header(&self, file: &dyn DiskFile, first: Sequence) -> io::Result<Header> {
+        for _ in 1..TRIES {
+            match segment::read_header(file)? {
+                Header::Damaged if self.is_being_written(first) => thread::sleep(BETWEEN_TRIES),
+                other => return Ok(other),
+            }
+        }
+        segment::read_header(file)
     }
 
     /// One step; damage where a writer is at work may be a write under way.

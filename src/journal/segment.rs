@@ -21,6 +21,8 @@ pub const HEADER_BYTES: u64 = 32;
 const VERSION: u32 = 1;
 const MAGIC: &[u8; 8] = b"MEWSJRNL";
 const SUFFIX: &str = ".segment";
+/// No journal gets there; so numbers can be added to without a thought.
+const FIRST_MAX: Sequence = u64::MAX / 4;
 
 /// Where a record is. Only of records that are not completed: their segments stay.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -57,7 +59,9 @@ pub fn name(first: Sequence) -> String {
 #[must_use]
 pub fn first_of(name: &str) -> Option<Sequence> {
     let digits = name.strip_suffix(SUFFIX)?;
-    (digits.len() == 20 && digits.bytes().all(|byte| byte.is_ascii_digit())).then(|| digits.parse().ok())?
+    let digits_only = digits.len() == 20 && digits.bytes().all(|byte| byte.is_ascii_digit());
+    let first = digits_only.then(|| digits.parse().ok())?;
+    first.filter(|first| (1..=FIRST_MAX).contains(first))
 }
 
 /// The segments of a directory, oldest first.
@@ -110,7 +114,7 @@ pub fn create(
 ) -> Result<Box<dyn DiskFile>, CreateError> {
     let path = dir.join(name(first));
     let file = match disk.open(&path, Mode::New) {
-        Err(error) if disk::is_out_of_space(&error) => return Err(CreateError::NoRoom),
+        Err(error) if disk::is_short(&error) => return Err(CreateError::NoRoom),
         other => other.map_err(CreateError::Io)?,
     };
     match file.allocate(bytes) {
@@ -134,7 +138,11 @@ pub fn seal(file: &dyn DiskFile, end: u64) -> io::Result<()> {
 
 /// Removes a segment; its absence is durable when it returns.
 pub fn remove(disk: &dyn Disk, dir: &Path, first: Sequence) -> io::Result<()> {
-    disk.remove(&dir.join(name(first)))?;
+    match disk.remove(&dir.join(name(first))) {
+        // Somebody else did.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        other => other?,
+    }
     disk.sync_dir(dir)
 }
 
@@ -146,7 +154,10 @@ mod tests {
     #[test]
     fn names_sort_as_sequences_do_and_other_files_are_none() {
         assert!(name(9) < name(10));
-        assert_eq!(first_of(&name(u64::MAX)), Some(u64::MAX));
+        assert_eq!(first_of(&name(FIRST_MAX)), Some(FIRST_MAX));
+        for other in [0, u64::MAX] {
+            assert_eq!(first_of(&name(other)), None);
+        }
         for other in
             ["cursor", "lock", "1.segment", "0000000000000000000x.segment", "99999999999999999999.segment"]
         {
@@ -157,7 +168,7 @@ mod tests {
     #[test]
     fn a_header_is_intact_or_of_another_version_or_damaged() {
         let dir = tempfile::tempdir().unwrap();
-        let file = create(&Real, dir.path(), 77, 1 << 16).unwrap();
+        let file = create(&Real::default(), dir.path(), 77, 1 << 16).unwrap();
         assert_eq!(file.size().unwrap(), 1 << 16);
         assert_eq!(read_header(&*file).unwrap(), Header::Intact { first: 77 });
         file.write_at(&[2], 8).unwrap();

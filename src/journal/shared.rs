@@ -18,7 +18,7 @@ use super::{
     queue::Queue,
     segment::HEADER_BYTES,
 };
-use crate::telemetry::metrics::{self, Disposition, JournalState};
+use crate::telemetry::metrics::{self, JournalState};
 
 /// Bytes that wait in memory for the reader; beyond them it reads the disk. What it has taken and not
 /// yet given on is as much again.
@@ -74,7 +74,7 @@ pub struct Books {
 pub enum Phase {
     /// It takes appends.
     Writing,
-    /// A write or a sync failed: it never writes again.
+    /// A write or a sync failed, or the thread did: it never writes again.
     Poisoned,
     /// It has ended.
     Ended,
@@ -208,11 +208,12 @@ impl Books {
     pub fn state(&self, queue: &Queue) -> JournalState {
         match self.phase {
             Phase::Poisoned => JournalState::Failed,
-            _ if self.draining && self.accounts.pending() == 0 && queue.is_empty() => JournalState::Drained,
-            _ if self.draining => JournalState::Draining,
-            Phase::Ended => JournalState::Failed,
-            Phase::Writing if self.is_full() => JournalState::Full,
-            Phase::Writing => JournalState::Open,
+            Phase::Writing if !self.draining && self.is_full() => JournalState::Full,
+            Phase::Writing if !self.draining => JournalState::Open,
+            Phase::Writing | Phase::Ended if self.accounts.pending() == 0 && queue.is_empty() => {
+                JournalState::Drained
+            }
+            Phase::Writing | Phase::Ended => JournalState::Draining,
         }
     }
 }
@@ -241,11 +242,6 @@ impl Shared {
     /// Looks at something.
     pub fn look<T>(&self, look: impl FnOnce(&Books) -> T) -> T {
         look(&self.lock())
-    }
-
-    /// Counts deliveries that left, with the watermark that passed them.
-    pub fn count_completed(&self, disposition: Disposition, deliveries: u64) {
-        self.metrics.completed.of(disposition).inc_by(deliveries);
     }
 
     fn show(&self, books: &Books) {

@@ -13,7 +13,7 @@ pub(super) fn config(dir: &Path, segments: u64) -> Config {
 }
 
 pub(super) fn open_real(config: &Config) -> Opened {
-    open(config, Arc::new(disk::Real), Metrics::new(&Names::default()).journal).unwrap()
+    open(config, Arc::new(disk::Real::default()), Metrics::new(&Names::default()).journal).unwrap()
 }
 
 fn delivered(through: Sequence, delivered: u64) -> Completed {

@@ -235,3 +235,120 @@ impl Window {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::journal::{
+        disk::{Disk as _, Mode, faulty::Faulty},
+        frame,
+    };
+
+    const FIRST: Sequence = 40;
+
+    /// A segment of these payloads, and where each frame begins and ends.
+    fn segment(payloads: &[Vec<u8>], room: usize) -> (Vec<u8>, Vec<(u64, u64)>) {
+        let mut bytes = vec![0; HEADER_BYTES as usize];
+        let mut frames = Vec::new();
+        for (sequence, payload) in (FIRST..).zip(payloads) {
+            let from = bytes.len() as u64;
+            frame::write(&mut bytes, sequence, payload);
+            frames.push((from, bytes.len() as u64));
+        }
+        bytes.resize(bytes.len() + room, 0);
+        (bytes, frames)
+    }
+
+    fn walk(bytes: &[u8]) -> Vec<Step> {
+        let disk = Faulty::new(1, 1 << 30);
+        let file = disk.open(Path::new("/segment"), Mode::New).unwrap();
+        file.write_at(bytes, 0).unwrap();
+        let mut walker = Walker::from_first(file, FIRST, bytes.len() as u64);
+        let mut steps = Vec::new();
+        loop {
+            let step = walker.step().unwrap();
+            steps.push(step);
+            if matches!(step, Step::Torn { .. } | Step::End { .. }) {
+                assert_eq!(walker.step().unwrap(), step, "the end is repeated");
+                return steps;
+            }
+        }
+    }
+
+    fn any_payloads() -> impl Strategy<Value = Vec<Vec<u8>>> {
+        let payload = prop_oneof![
+            9 => prop::collection::vec(prop_oneof![Just(0u8), any::<u8>()], 0..80),
+            1 => Just(vec![7; WINDOW_BYTES + 5]),
+        ];
+        prop::collection::vec(payload, 0..12)
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(100))]
+        #[test]
+        fn intact_frames_are_found_whatever_stands_between_them(
+            payloads in any_payloads(),
+            room in 0usize..2000,
+            hits in prop::collection::vec((any::<prop::sample::Index>(), prop::collection::vec(any::<u8>(), 1..30)), 0..4),
+        ) {
+            let (mut bytes, frames) = segment(&payloads, room);
+            let before = bytes.clone();
+            for (at, with) in hits {
+                let at = at.index(bytes.len()).max(HEADER_BYTES as usize);
+                let end = (at + with.len()).min(bytes.len());
+                bytes[at.min(end)..end].copy_from_slice(&with[..end - at.min(end)]);
+            }
+            let touched = |from: u64, to: u64| bytes[from as usize..to as usize] != before[from as usize..to as usize];
+            let mut at = HEADER_BYTES;
+            let mut found = Vec::new();
+            for step in walk(&bytes) {
+                match step {
+                    Step::Frame { offset, head } => {
+                        prop_assert_eq!(offset, at);
+                        at += head.frame_bytes();
+                        found.push((offset, at));
+                        prop_assert_eq!(frames.get((head.sequence - FIRST) as usize), Some(&(offset, at)));
+                    }
+                    Step::Damaged { offset, end } => {
+                        prop_assert_eq!(offset, at);
+                        prop_assert!(touched(offset, end));
+                        at = end;
+                    }
+                    Step::Torn { offset, end } => {
+                        prop_assert_eq!(offset, at);
+                        prop_assert!(bytes[end as usize - 1] != 0 && bytes[end as usize..].iter().all(|byte| *byte == 0));
+                    }
+                    Step::End { offset } => {
+                        prop_assert_eq!(offset, at);
+                        prop_assert!(bytes[offset as usize..].iter().all(|byte| *byte == 0));
+                    }
+                }
+            }
+            let intact: Vec<_> = frames.into_iter().filter(|(from, to)| !touched(*from, *to)).collect();
+            prop_assert_eq!(found, intact);
+        }
+    }
+
+    #[test]
+    fn a_step_taken_back_is_taken_again() {
+        let (mut bytes, frames) = segment(&[vec![1; 10], vec![2; 10], vec![3; 10]], 0);
+        bytes[frames[1].0 as usize + 20] ^= 1;
+        let disk = Faulty::new(1, 1 << 30);
+        let file = disk.open(Path::new("/segment"), Mode::New).unwrap();
+        file.write_at(&bytes, 0).unwrap();
+        let mut walker = Walker::from_first(file, FIRST, bytes.len() as u64);
+        walker.step().unwrap();
+        let damaged = Step::Damaged { offset: frames[1].0, end: frames[2].0 };
+        assert_eq!(walker.step().unwrap(), damaged);
+        walker.step_back();
+        assert_eq!(walker.step().unwrap(), damaged);
+        walker.step_back();
+        disk.flip(Path::new("/segment"), frames[1].0 + 20, 1);
+        assert!(matches!(walker.step().unwrap(), Step::Frame { offset, .. } if offset == frames[1].0));
+        assert_eq!(walker.payload().unwrap(), [2; 10].as_slice());
+    }
+}

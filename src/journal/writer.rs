@@ -383,7 +383,9 @@ impl Drop for Ended {
     fn drop(&mut self) {
         self.0.queue.abandon();
         self.0.change(|books| {
-            if books.phase == Phase::Writing {
+            if std::thread::panicking() {
+                books.phase = Phase::Poisoned;
+            } else if books.phase == Phase::Writing {
                 books.phase = Phase::Ended;
             }
         });

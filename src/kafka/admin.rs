@@ -4,7 +4,12 @@
 //! limit. It is made for one occasion and dropped, since nobody reads what librdkafka says
 //! through an administration client. [`super::provision`] uses it, on a blocking thread.
 
-use std::{collections::BTreeMap, future::Future, time::Duration};
+use std::{
+    collections::BTreeMap,
+    future::Future,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use rdkafka::{
     ClientContext,
@@ -33,8 +38,16 @@ pub enum Error {
     #[error(transparent)]
     Client(#[from] ClientError),
     /// The cluster did not answer, or refused.
-    #[error("{0}")]
-    Request(&'static str, #[source] KafkaError),
+    #[error("{what}: {reason}")]
+    Request {
+        /// What was asked for.
+        what: &'static str,
+        /// What the client last complained of; its code alone often says little.
+        reason: String,
+        /// The code.
+        #[source]
+        source: KafkaError,
+    },
     /// The administration client of the crate never asks for OAuth tokens (rdkafka 0.39: it does
     /// not serve its main queue), so with them topics can be looked at and not be made.
     #[error("topics cannot be created over SASL OAUTHBEARER; create them by other means")]
@@ -65,6 +78,7 @@ pub(super) struct Admin {
 #[derive(Clone)]
 struct Quiet {
     tokens: Option<oauth::Tokens>,
+    complaint: Arc<Mutex<String>>,
 }
 
 impl ClientContext for Quiet {
@@ -75,7 +89,10 @@ impl ClientContext for Quiet {
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
-        tracing::debug!(%error, reason, "error of the administration client");
+        // This one only sums up what was said of each broker before.
+        if error.rdkafka_error_code() != Some(Code::AllBrokersDown) {
+            reason.clone_into(&mut self.complaint.lock().unwrap_or_else(PoisonError::into_inner));
+        }
     }
 
     fn generate_oauth_token(&self, _: Option<&str>) -> Result<OAuthToken, Box<dyn std::error::Error>> {
@@ -92,7 +109,7 @@ impl ProducerContext for Quiet {
 impl Admin {
     pub(super) fn new(config: &Config) -> Result<Self, Error> {
         let settings = config.admin().map_err(ClientError::from)?;
-        let context = Quiet { tokens: config.tokens(None) };
+        let context = Quiet { tokens: config.tokens(None), complaint: Arc::default() };
         let changer = match context.tokens {
             Some(_) => None,
             None => Some(settings.create_with_context(context.clone()).map_err(ClientError::client)?),
@@ -112,7 +129,7 @@ impl Admin {
 
     /// What there is of these topics.
     pub(super) fn list(&self, specs: &[TopicSpec]) -> Result<Observed, Error> {
-        let failed = |error| Error::Request("topics cannot be listed", error);
+        let failed = |error| self.failed("topics cannot be listed", error);
         let metadata = self.lister.client().fetch_metadata(None, LIST_WITHIN).map_err(failed)?;
         let mut observed = Observed::default();
         for topic in metadata.topics().iter().filter(|topic| topic.error().is_none()) {
@@ -153,8 +170,15 @@ impl Admin {
             return Ok(Vec::new());
         }
         let changer = self.changer.as_ref().ok_or(Error::OAuth)?;
-        let failed = |error| Error::Request("topics cannot be created", error);
+        let failed = |error| self.failed("topics cannot be created", error);
         Ok(changes(wait(changer.create_topics(&topics, &options())).map_err(failed)?))
+    }
+
+    fn failed(&self, what: &'static str, source: KafkaError) -> Error {
+        let complaint = &self.lister.client().context().complaint;
+        let reason = complaint.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let reason = if reason.is_empty() { "no answer in time".to_owned() } else { reason };
+        Error::Request { what, reason, source }
     }
 
     /// Gives topics the partitions they lack.
@@ -169,7 +193,7 @@ impl Admin {
             return Ok(Vec::new());
         }
         let changer = self.changer.as_ref().ok_or(Error::OAuth)?;
-        let failed = |error| Error::Request("partitions cannot be added", error);
+        let failed = |error| self.failed("partitions cannot be added", error);
         Ok(changes(wait(changer.create_partitions(&topics, &options())).map_err(failed)?))
     }
 }

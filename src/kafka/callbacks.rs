@@ -98,8 +98,11 @@ impl ClientContext for Callbacks {
             return;
         }
         let kind = refusal::label(code);
-        // It speaks of no record, so of no class; most records are raw.
-        self.0.metrics.produce_errors.of(Class::Raw, kind).inc();
+        // librdkafka sums up many times a second while somebody waits; the broker's own error counts.
+        if code != Code::AllBrokersDown {
+            // It speaks of no record, so of no class; most records are raw.
+            self.0.metrics.produce_errors.of(Class::Raw, kind).inc();
+        }
         match kind {
             ProduceError::Auth => self.0.metrics.auth_failures.inc(),
             ProduceError::Fatal => return self.fatal(reason),

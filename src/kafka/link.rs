@@ -13,8 +13,8 @@ use crate::telemetry::metrics::ProduceError;
 #[derive(Debug, Default)]
 pub(super) struct Link {
     state: State,
-    /// The kind of trouble that was last told.
-    told: Option<ProduceError>,
+    /// The kinds of trouble that were told since it was last well.
+    told: Vec<ProduceError>,
     /// What librdkafka last complained of.
     reason: String,
     echo: Option<(Code, String)>,
@@ -55,15 +55,16 @@ impl Link {
     /// Notes an error of the client.
     pub(super) fn error(&mut self, code: Code, reason: &str) -> Option<Change> {
         let kind = refusal::label(code);
-        // Only sums up what was said of each broker before.
-        if code != Code::AllBrokersDown || self.reason.is_empty() {
+        let matters = self.state != State::Up || kind == ProduceError::Auth;
+        // It only sums up what was said of each broker before.
+        let sums_up = code == Code::AllBrokersDown && !self.reason.is_empty();
+        if !sums_up {
             reason.clone_into(&mut self.reason);
         }
-        let matters = self.state != State::Up || kind == ProduceError::Auth;
-        if !matters || self.told == Some(kind) {
+        if !matters || sums_up || self.told.contains(&kind) {
             return None;
         }
-        self.told = Some(kind);
+        self.told.push(kind);
         Some(Change::Trouble(self.reason.clone()))
     }
 
@@ -73,7 +74,7 @@ impl Link {
             (State::Up, 0) => {
                 self.state = State::Down;
                 // The change itself has said it.
-                self.told = Some(ProduceError::Transport);
+                self.told.push(ProduceError::Transport);
                 Some(Change::Down(self.reason.clone()))
             }
             (State::Up, _) | (State::Starting | State::Down, 0) => None,
@@ -147,6 +148,18 @@ mod tests {
         );
         assert_eq!(link.error(Code::Authentication, "token expired"), None);
         assert_eq!(link.error(Code::AllBrokersDown, "down"), None);
+    }
+
+    #[test]
+    fn kinds_of_trouble_that_take_turns_are_told_once_each() {
+        let mut link = Link::default();
+        let mut told = 0;
+        for _ in 0..5 {
+            told += usize::from(link.error(Code::SSL, "certificate").is_some());
+            told += usize::from(link.error(Code::AllBrokersDown, "1/1 brokers are down").is_some());
+            told += usize::from(link.error(Code::Resolve, "no such host").is_some());
+        }
+        assert_eq!(told, 2);
     }
 
     #[test]

@@ -5,7 +5,7 @@
 //! is written when what is found changes. The app runs it beside the pipelines, which do not wait
 //! for it: a record for a missing topic waits by itself.
 
-use std::{error::Error as _, time::Duration};
+use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -135,11 +135,15 @@ impl Provisioner {
 
     async fn look(&self) -> Result<(), Error> {
         let inspection = inspect(&self.config, &self.specs).await?;
-        self.show(&inspection);
         if self.mode == Provision::Verify || inspection.plan.missing().next().is_none() {
+            self.show(&inspection);
             return Ok(());
         }
-        for Change { topic, result } in apply(&self.config, &inspection.plan, Growth::Leave).await? {
+        // What is about to be created is no news; what cannot be is.
+        let changes = apply(&self.config, &inspection.plan, Growth::Leave)
+            .await
+            .inspect_err(|_| self.show(&inspection))?;
+        for Change { topic, result } in changes {
             match result {
                 Ok(()) => tracing::info!(topic, "topic created"),
                 Err(code) => tracing::warn!(topic, code, "topic cannot be created"),
@@ -167,10 +171,7 @@ fn tell(topic: &Topic) {
 
 /// The same failure again says nothing new.
 fn tell_once(told: &mut Option<String>, error: &Error) {
-    let text = match error.source() {
-        Some(source) => format!("{error}: {source}"),
-        None => error.to_string(),
-    };
+    let text = error.to_string();
     if told.as_ref() != Some(&text) {
         tracing::warn!(error = text, "topics cannot be looked after yet");
         *told = Some(text);

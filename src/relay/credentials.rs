@@ -8,21 +8,23 @@
 //!
 //! Several ingress replicas write the topic, and compaction keeps only the last record of an
 //! integration. Guarantees: when an update is done, the last record of its integration held all
-//! that any replica had written before it. One update at a time; nothing is kept of what another
+//! that any replica had written before it. Updates that wait share one reading; nothing is kept of what another
 //! part could ask for. Started by the relay, which hands it the reports of [`TICKET`].
 
 use std::{
+    collections::HashMap,
     sync::Arc,
     time::{Duration, Instant},
 };
 
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
+use tokio_util::sync::CancellationToken;
 
 use super::{
     dead_letter::DeadLetter,
     draft::{Form, Part},
     hold::Hold,
-    lane::Content,
+    item::Content,
     view::{self, View},
 };
 use crate::{
@@ -35,6 +37,8 @@ use crate::{
 
 /// The ticket of the one record that is in flight from here; no lane has it.
 pub const TICKET: u64 = u64::MAX;
+/// Updates that share one reading of the topic to its end.
+const BATCH_MAX: usize = 256;
 /// First and longest wait before a try that failed for no fault of the record.
 const WAITS: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(10));
 
@@ -54,21 +58,8 @@ pub struct Update {
 pub enum Done {
     /// The topic holds it.
     Delivered(Sequence),
-    /// The topic will not take it.
-    Refused(Refused),
-}
-
-/// News that the topic will not take.
-#[derive(Debug)]
-pub struct Refused {
-    /// The delivery that brought them.
-    pub sequence: Sequence,
-    /// Their number among what that delivery owes.
-    pub number: u32,
-    /// The record as it would have been.
-    pub content: Content,
-    /// Why.
-    pub dead_letter: DeadLetter,
+    /// The topic will not take it; it comes back as the record would have been, with the reason.
+    Refused(Update, DeadLetter),
 }
 
 /// What the task works with.
@@ -93,10 +84,20 @@ pub struct Parts {
 /// said to be done is still in the journal, and comes again.
 pub async fn run(parts: Parts) {
     let Parts { consumer, producer, names, give_up_after, mut updates, reports, done } = parts;
-    let mut keeper = Keeper { view: None, consumer, producer, names, give_up_after, reports };
-    while let Some(update) = updates.recv().await {
-        if done.send(keeper.deliver(update).await).is_err() {
-            return;
+    let stop = CancellationToken::new();
+    let _stops_with_this_task = stop.clone().drop_guard();
+    let mut keeper = Keeper { view: None, consumer, producer, names, give_up_after, reports, stop };
+    while let Some(first) = updates.recv().await {
+        let mut batch = vec![first];
+        while batch.len() < BATCH_MAX
+            && let Ok(next) = updates.try_recv()
+        {
+            batch.push(next);
+        }
+        for ended in keeper.deliver(batch).await {
+            if done.send(ended).is_err() {
+                return;
+            }
         }
     }
 }
@@ -109,30 +110,36 @@ struct Keeper {
     names: TopicNames,
     give_up_after: Duration,
     reports: UnboundedReceiver<Report>,
+    stop: CancellationToken,
 }
 
 /// Why a try came to nothing.
 enum Failure {
-    Refused(Refusal),
+    /// Of the update at that place in the batch.
+    Refused(usize, Refusal),
     Reading(view::Error),
 }
 
 impl Keeper {
-    async fn deliver(&mut self, mut update: Update) -> Done {
+    async fn deliver(&mut self, mut batch: Vec<Update>) -> Vec<Done> {
         let since = Instant::now();
         let mut backoff = Backoff::new(WAITS.0, WAITS.1);
         let mut hold: Option<Hold> = None;
         let mut attempts = 0;
-        loop {
-            let refusal = match self.attempt(&mut update).await {
-                Ok(()) => return Done::Delivered(update.sequence),
-                Err(Failure::Refused(refusal)) => refusal,
+        let mut ended = Vec::with_capacity(batch.len());
+        while !batch.is_empty() {
+            let (at, refusal) = match self.attempt(&mut batch).await {
+                Ok(()) => {
+                    ended.extend(batch.drain(..).map(|update| Done::Delivered(update.sequence)));
+                    break;
+                }
+                Err(Failure::Refused(at, refusal)) => (at, refusal),
                 Err(Failure::Reading(error)) => {
                     tracing::warn!(
                         error = &error as &dyn std::error::Error,
                         "cannot read the credentials topic"
                     );
-                    error.problem().map_or(Refusal::Lost, Refusal::TopicUnavailable)
+                    (0, error.problem().map_or(Refusal::Lost, Refusal::TopicUnavailable))
                 }
             };
             attempts += 1;
@@ -146,12 +153,13 @@ impl Keeper {
             };
             if let Some((reason, detail)) = never {
                 let dead_letter = DeadLetter { reason, detail, topic: self.names.credentials(), attempts };
-                let Update { sequence, number, content } = update;
-                return Done::Refused(Refused { sequence, number, content, dead_letter });
+                ended.push(Done::Refused(batch.remove(at), dead_letter));
+                continue;
             }
             let wait = hold.as_ref().map(|hold| hold.next_try().saturating_duration_since(Instant::now()));
             tokio::time::sleep(wait.or_else(|| backoff.next()).unwrap_or(WAITS.1)).await;
         }
+        ended
     }
 
     fn held(
@@ -176,36 +184,46 @@ impl Keeper {
         given_up.then(|| (metrics::DeadLetter::TopicUnavailable, "topic is missing or forbidden".to_owned()))
     }
 
-    /// One round of the diagram.
-    async fn attempt(&mut self, update: &mut Update) -> Result<(), Failure> {
+    /// Rounds of the diagram, until one finds nothing left to write. Several updates of one
+    /// integration each get their record, every one with all of those before it.
+    async fn attempt(&mut self, batch: &mut [Update]) -> Result<(), Failure> {
         loop {
-            let Part::Credentials { known, .. } = &mut update.content.draft.part else { return Ok(()) };
-            let integration_id = known.integration_id.clone();
-            let last = self.last(&integration_id).await?;
-            let merged = match last.known {
-                Some(there) => there.merge(Known::clone(known)),
-                None => Known::clone(known),
-            };
-            if last.whole.as_ref() == Some(&merged) {
+            self.read().await.map_err(Failure::Reading)?;
+            let mut written: HashMap<String, Known> = HashMap::new();
+            for (at, update) in batch.iter_mut().enumerate() {
+                let Part::Credentials { known, .. } = &mut update.content.draft.part else { continue };
+                let id = known.integration_id.clone();
+                let last = self.view.as_ref().map(|view| view.last(&id)).unwrap_or_default();
+                let there = written.get(&id).cloned().or(last.known);
+                let merged = match there {
+                    Some(there) => there.merge(Known::clone(known)),
+                    None => Known::clone(known),
+                };
+                if !written.contains_key(&id) && last.whole.as_ref() == Some(&merged) {
+                    continue;
+                }
+                **known = merged.clone();
+                self.produce(&update.content).await.map_err(|refusal| Failure::Refused(at, refusal))?;
+                written.insert(id, merged);
+            }
+            if written.is_empty() {
                 return Ok(());
             }
-            **known = merged;
-            self.produce(&update.content).await.map_err(Failure::Refused)?;
         }
     }
 
-    /// What the topic holds of an integration, at its end.
-    async fn last(&mut self, integration_id: &str) -> Result<view::Last, Failure> {
+    /// Reads the topic to its end.
+    async fn read(&mut self) -> Result<(), view::Error> {
         let new = || View::new(self.consumer.clone(), self.names.credentials());
         let mut view = self.view.take().unwrap_or_else(new);
-        let id = integration_id.to_owned();
+        let stop = self.stop.clone();
         let read = tokio::task::spawn_blocking(move || {
-            let read = view.read(&id);
+            let read = view.read(&stop);
             (view, read)
         });
-        let (view, read) = read.await.map_err(|_| Failure::Reading(view::Error::Gone))?;
+        let (view, read) = read.await.map_err(|_| view::Error::Gone)?;
         self.view = Some(view);
-        read.map_err(Failure::Reading)
+        read
     }
 
     async fn produce(&mut self, content: &Content) -> Result<(), Refusal> {

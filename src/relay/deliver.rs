@@ -15,22 +15,24 @@
 
 use std::{
     collections::{HashMap, VecDeque},
-    hash::{BuildHasher as _, BuildHasherDefault, DefaultHasher},
     sync::Arc,
-    time::{Duration, Instant, SystemTime},
+    time::{Duration, Instant},
 };
 
 use super::{
-    cursor::Cursor,
+    credentials::{Done, Update},
     dead_letter::DeadLetter,
-    draft::{Draft, Form},
+    draft::{Draft, Form, Part},
     fan_out::FanOut,
-    lane::{Change, Company, Content, Item, Lane, Limits, Position, Progress, Verdict},
+    item::{Content, Item},
+    lane::{Lane, Limits, Position, Verdict},
+    notice::Notice,
+    open::Open,
 };
 use crate::{
     journal::{Completed, Location, Sequence},
     kafka::{Record, Report, SendError, TopicNames},
-    telemetry::metrics::{self, Disposition},
+    telemetry::metrics,
 };
 
 /// What is in memory at most; above any of these no more deliveries are read.
@@ -69,19 +71,6 @@ pub enum Step {
     Load(Ticket, Sequence, Location),
 }
 
-/// What happened, for logs and metrics.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Notice {
-    /// A record of a delivery accepted then is in its topic.
-    Acknowledged(SystemTime),
-    /// A record became a dead letter.
-    DeadLetter(metrics::DeadLetter),
-    /// A lane's flow changed; so many records wait on it.
-    Lane(Arc<str>, Change, usize),
-    /// So many records were given up because their topic is not to be had.
-    GivenUp(Arc<str>, usize),
-}
-
 /// The machine.
 #[derive(Debug)]
 pub struct Deliver {
@@ -92,25 +81,12 @@ pub struct Deliver {
     by_topic: HashMap<Arc<str>, usize>,
     /// Where the round over the lanes goes on.
     turn: usize,
-    open: HashMap<Sequence, Open>,
-    cursor: Cursor,
+    open: Open,
     /// What no topic takes, on its way to the file.
     leftovers: VecDeque<Item>,
-    held_bytes: usize,
     news: usize,
     client: Client,
     notices: Vec<Notice>,
-}
-
-/// A delivery that is not completed.
-#[derive(Debug)]
-struct Open {
-    location: Location,
-    accepted_at: SystemTime,
-    outstanding: usize,
-    loaded: usize,
-    bytes: usize,
-    disposition: Disposition,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -131,10 +107,8 @@ impl Deliver {
             lanes: Vec::new(),
             by_topic: HashMap::new(),
             turn: 0,
-            open: HashMap::new(),
-            cursor: Cursor::default(),
+            open: Open::default(),
             leftovers: VecDeque::new(),
-            held_bytes: 0,
             news: 0,
             client: Client::Takes,
             notices: Vec::new(),
@@ -144,63 +118,45 @@ impl Deliver {
     /// Whether another delivery may be admitted.
     #[must_use]
     pub fn has_room(&self) -> bool {
-        self.held_bytes < self.bounds.held_bytes
+        self.open.held_bytes() < self.bounds.held_bytes
             && self.lanes.iter().map(Lane::len).sum::<usize>() < self.bounds.items
-            && self.cursor.span() < self.bounds.span
+            && self.open.span() < self.bounds.span
             && self.news < self.bounds.news
     }
 
-    /// Takes the next delivery of the journal. Its news of an integration, if any, are the caller's to
-    /// bring to Kafka, and to report with [`Self::news_delivered`] or [`Self::news_refused`].
-    pub fn admit(&mut self, sequence: Sequence, location: Location, fan_out: &FanOut, now: Instant) {
-        let accepted_at = fan_out.source.delivery.accepted_at;
-        let news = usize::from(fan_out.news.is_some());
-        self.cursor.read(sequence, accepted_at);
-        let outstanding = fan_out.drafts.len() + news;
-        let bytes = fan_out.source.delivery.body.len() + outstanding * ITEM_BYTES;
-        let open = Open {
-            location,
-            accepted_at,
-            outstanding,
-            loaded: 0,
-            bytes,
-            disposition: Disposition::Delivered,
-        };
-        self.open.insert(sequence, open);
-        self.news += news;
-        for (number, draft) in (0u32..).zip(&fan_out.drafts) {
-            let form = self.first_form(draft);
-            let content = Content { source: fan_out.source.clone(), draft: Box::new(draft.clone()) };
-            self.push(self.item(sequence, number, form, content, now));
+    /// Takes the next delivery of the journal. What comes back is for the caller to bring to
+    /// `mews.credentials`, and to report with [`Self::updated`].
+    pub fn admit(
+        &mut self,
+        sequence: Sequence,
+        location: Location,
+        fan_out: FanOut,
+        now: Instant,
+    ) -> Option<Update> {
+        let FanOut { source, drafts, news } = fan_out;
+        let outstanding = drafts.len() + usize::from(news.is_some());
+        let bytes = source.delivery.body.len() + outstanding * ITEM_BYTES;
+        self.open.read(sequence, location, source.delivery.accepted_at, outstanding, bytes);
+        let mut numbers = 0u32..;
+        for (draft, number) in drafts.into_iter().zip(numbers.by_ref()) {
+            let form = self.first_form(&draft);
+            let content = Content { source: source.clone(), draft: Box::new(draft) };
+            self.push(Item::new(sequence, number, form, content, now));
         }
-        if self.held_bytes > self.bounds.held_bytes / 2 {
-            self.set_aside();
-        }
-        self.complete_if_done(sequence);
+        self.set_aside_if_tight();
+        self.news += usize::from(news.is_some());
+        self.open.hold(sequence, usize::from(news.is_some()));
+        let (draft, number) = (Box::new(news?), numbers.next()?);
+        Some(Update { sequence, number, content: Content { source, draft } })
     }
 
     /// What cannot be read is a dead letter from the start.
     fn first_form(&mut self, draft: &Draft) -> Form {
-        let super::draft::Part::Undecodable { detail } = &draft.part else { return Form::Whole };
+        let Part::Undecodable { detail } = &draft.part else { return Form::Whole };
         let reason = metrics::DeadLetter::Undecodable;
         self.notices.push(Notice::DeadLetter(reason));
         let topic = self.names.dead_letters();
         Form::DeadLetter(Box::new(DeadLetter { reason, detail: detail.to_string(), topic, attempts: 0 }))
-    }
-
-    fn item(&self, delivery: Sequence, number: u32, form: Form, content: Content, now: Instant) -> Item {
-        Item {
-            delivery,
-            number,
-            key: hash(&content.draft.key(&content.source)),
-            size: content.draft.size_bound(&content.source, &form),
-            since: now,
-            form,
-            content: Some(content),
-            attempts: 0,
-            progress: Progress::Waiting,
-            company: Company::Any,
-        }
     }
 
     fn push(&mut self, item: Item) {
@@ -209,17 +165,13 @@ impl Deliver {
             (Form::DeadLetter(_), _) | (_, None) => self.names.dead_letters(),
         };
         let delivery = item.delivery;
-        if matches!(item.form, Form::DeadLetter(_)) {
-            if let Some(open) = self.open.get_mut(&delivery) {
-                open.disposition = Disposition::DeadLettered;
-            }
+        if item.is_dead() {
+            self.open.dead_lettered(delivery);
         }
-        if item.content.is_some() {
-            self.hold(delivery, 1);
-        }
+        self.open.hold(delivery, usize::from(item.content.is_some()));
         let lane = self.lane(&topic);
         if self.lanes[lane].push(item).is_some() {
-            self.release(delivery);
+            self.open.release(delivery);
         }
     }
 
@@ -259,10 +211,11 @@ impl Deliver {
             return Some(Step::Send(ticket));
         }
         // At the bound, a lane reads back only when nothing else could make it go on.
-        let may_load = self.held_bytes < self.bounds.held_bytes || self.lanes[lane].in_flight() == 0;
-        may_load.then(|| {
-            self.open.get(&item.delivery).map(|open| Step::Load(ticket, item.delivery, open.location))
-        })?
+        if self.open.held_bytes() >= self.bounds.held_bytes && self.lanes[lane].in_flight() > 0 {
+            return None;
+        }
+        let location = self.open.get(item.delivery)?.location;
+        Some(Step::Load(ticket, item.delivery, location))
     }
 
     /// The record to send under a ticket that [`Self::next`] gave.
@@ -303,7 +256,7 @@ impl Deliver {
             let draft = fan_out.draft(usize::try_from(number).ok()?)?;
             Some(Content { source: fan_out.source.clone(), draft: Box::new(draft.clone()) })
         });
-        self.hold(delivery, loaded as usize);
+        self.open.hold(delivery, loaded as usize);
         loaded
     }
 
@@ -318,7 +271,7 @@ impl Deliver {
         }
         let accepted_at = self.lanes[lane]
             .get(position)
-            .and_then(|item| self.open.get(&item.delivery))
+            .and_then(|item| self.open.get(item.delivery))
             .map(|open| open.accepted_at);
         let verdict = self.lanes[lane].report(position, report.result.map(drop), now);
         if let (Verdict::Acknowledged, Some(accepted_at)) = (&verdict, accepted_at) {
@@ -334,9 +287,7 @@ impl Deliver {
         }
         self.settle(lane, now);
         if let Some(change) = self.lanes[lane].take_change() {
-            if matches!(change, Change::Held(_)) && self.held_bytes > self.bounds.held_bytes / 2 {
-                self.set_aside();
-            }
+            self.set_aside_if_tight();
             let (topic, waiting) = (self.lanes[lane].topic.clone(), self.lanes[lane].len());
             self.notices.push(Notice::Lane(topic, change, waiting));
         }
@@ -363,23 +314,17 @@ impl Deliver {
 
     /// A record that its topic will not take: to the dead letters, or from there to the file.
     fn never(&mut self, lane: usize, item: Item, reason: metrics::DeadLetter, detail: &str, now: Instant) {
-        if matches!(item.form, Form::DeadLetter(_)) {
+        if item.is_dead() {
             self.leftovers.push_back(item);
             return;
         }
         if item.content.is_some() {
-            self.release(item.delivery);
+            self.open.release(item.delivery);
         }
         self.notices.push(Notice::DeadLetter(reason));
         let topic = self.lanes[lane].topic.clone();
         let dead_letter = DeadLetter { reason, detail: detail.to_owned(), topic, attempts: item.attempts };
-        let form = Form::DeadLetter(Box::new(dead_letter));
-        let size = match &item.content {
-            Some(Content { source, draft }) => draft.size_bound(source, &form),
-            None => item.size,
-        };
-        let waiting = Item { attempts: 0, progress: Progress::Waiting, company: Company::Any, ..item };
-        self.push(Item { form, size, since: now, ..waiting });
+        self.push(item.again(Form::DeadLetter(Box::new(dead_letter)), now));
     }
 
     /// A record that no topic takes: write it to a file, then tell [`Self::kept`].
@@ -395,74 +340,49 @@ impl Deliver {
         }
     }
 
-    /// The news of a delivery are in `mews.credentials`.
-    pub fn news_delivered(&mut self, sequence: Sequence) {
+    /// How an update that [`Self::admit`] gave out ended.
+    pub fn updated(&mut self, done: Done, now: Instant) {
         self.news = self.news.saturating_sub(1);
-        self.finished(sequence);
-    }
-
-    /// `mews.credentials` will not take the news of a delivery: they become a dead letter.
-    pub fn news_refused(&mut self, refused: super::credentials::Refused, now: Instant) {
-        self.news = self.news.saturating_sub(1);
-        self.notices.push(Notice::DeadLetter(refused.dead_letter.reason));
-        let form = Form::DeadLetter(Box::new(refused.dead_letter));
-        let item = self.item(refused.sequence, refused.number, form, refused.content, now);
-        self.push(item);
-    }
-
-    fn done(&mut self, item: &Item) {
-        if item.content.is_some() {
-            self.release(item.delivery);
-        }
-        self.finished(item.delivery);
-    }
-
-    fn finished(&mut self, sequence: Sequence) {
-        if let Some(open) = self.open.get_mut(&sequence) {
-            open.outstanding -= 1;
-        }
-        self.complete_if_done(sequence);
-    }
-
-    fn complete_if_done(&mut self, sequence: Sequence) {
-        if self.open.get(&sequence).is_some_and(|open| open.outstanding == 0) {
-            if let Some(open) = self.open.remove(&sequence) {
-                self.cursor.complete(sequence, open.disposition);
+        match done {
+            Done::Delivered(sequence) => {
+                self.open.release(sequence);
+                self.open.settled(sequence);
+            }
+            Done::Refused(Update { sequence, number, content }, dead_letter) => {
+                self.notices.push(Notice::DeadLetter(dead_letter.reason));
+                let form = Form::DeadLetter(Box::new(dead_letter));
+                self.push(Item::new(sequence, number, form, content, now));
+                self.open.release(sequence);
             }
         }
     }
 
-    /// Counts contents that came into memory; a delivery's bytes count once.
-    fn hold(&mut self, sequence: Sequence, contents: usize) {
-        let Some(open) = self.open.get_mut(&sequence) else { return };
-        if open.loaded == 0 && contents > 0 {
-            self.held_bytes += open.bytes;
+    fn done(&mut self, item: &Item) {
+        if item.content.is_some() {
+            self.open.release(item.delivery);
         }
-        open.loaded += contents;
+        self.open.settled(item.delivery);
     }
 
-    fn release(&mut self, sequence: Sequence) {
-        let Some(open) = self.open.get_mut(&sequence) else { return };
-        open.loaded -= 1;
-        if open.loaded == 0 {
-            self.held_bytes -= open.bytes;
+    /// Half full, the lanes that do not flow keep in the journal what they will not need soon.
+    fn set_aside_if_tight(&mut self) {
+        if self.open.held_bytes() <= self.bounds.held_bytes / 2 {
+            return;
+        }
+        let (lanes, open) = (&mut self.lanes, &mut self.open);
+        for lane in lanes {
+            lane.set_aside(|delivery| open.release(delivery));
         }
     }
 
-    fn set_aside(&mut self) {
-        let mut dropped = Vec::new();
-        for lane in &mut self.lanes {
-            lane.set_aside(|delivery, _| dropped.push(delivery));
+    /// The client takes records again, should it have been down.
+    pub fn client_up(&mut self) {
+        if self.client == Client::Down {
+            self.client = Client::Takes;
         }
-        dropped.into_iter().for_each(|delivery| self.release(delivery));
     }
 
-    /// The client has been restarted and takes records again.
-    pub fn client_restarted(&mut self) {
-        self.client = Client::Takes;
-    }
-
-    /// The client is down: nothing is sent until it has been restarted.
+    /// The client is down: nothing is sent until [`Self::client_up`].
     pub fn client_down(&mut self) {
         self.client = Client::Down;
     }
@@ -478,37 +398,21 @@ impl Deliver {
         self.lanes.iter().filter_map(Lane::wake_at).chain(full).min()
     }
 
-    /// What the watermark has passed since this was last asked.
-    pub fn take_passed(&mut self) -> Option<Completed> {
-        self.cursor.take_passed()
-    }
-
     /// What happened since this was last asked.
     pub fn take_notices(&mut self) -> Vec<Notice> {
         std::mem::take(&mut self.notices)
     }
 
-    /// When the oldest delivery that is not completed was accepted.
-    #[must_use]
-    pub fn oldest(&self) -> Option<SystemTime> {
-        self.cursor.oldest()
+    /// What the watermark has passed since this was last asked.
+    pub fn take_passed(&mut self) -> Option<Completed> {
+        self.open.take_passed()
     }
 
-    /// Bytes of deliveries that are in memory.
+    /// The deliveries that were admitted and are not completed.
     #[must_use]
-    pub const fn held_bytes(&self) -> usize {
-        self.held_bytes
+    pub const fn open(&self) -> &Open {
+        &self.open
     }
-
-    /// Deliveries that were admitted and are not completed.
-    #[must_use]
-    pub fn pending(&self) -> usize {
-        self.open.len()
-    }
-}
-
-fn hash(key: &str) -> u64 {
-    BuildHasherDefault::<DefaultHasher>::default().hash_one(key)
 }
 
 const fn ticket(lane: usize, position: Position) -> Ticket {

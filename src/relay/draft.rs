@@ -8,14 +8,13 @@ use std::{borrow::Cow, fmt, sync::Arc};
 
 use bytes::Bytes;
 
-use super::dead_letter::DeadLetter;
+use super::{dead_letter::DeadLetter, value};
 use crate::{
-    credentials::{record::Known, seal},
+    credentials::record::Known,
     kafka::{Record, TopicNames},
     webhook::{
         Content, Delivery,
         envelope::{Envelope, Header, event_id},
-        secrets,
     },
 };
 
@@ -107,11 +106,15 @@ impl Source {
         self.delivery.id.to_string()
     }
 
-    fn enterprise(&self) -> &str {
+    /// The hotel, or nothing.
+    #[must_use]
+    pub fn enterprise(&self) -> &str {
         self.enterprise_id.as_deref().unwrap_or_default()
     }
 
-    fn integration(&self) -> &str {
+    /// The connection, or nothing.
+    #[must_use]
+    pub fn integration(&self) -> &str {
         self.integration_id.as_deref().unwrap_or_default()
     }
 }
@@ -253,10 +256,10 @@ impl Draft {
                     Form::Whole | Form::DeadLetter(_) => entity.as_deref(),
                     Form::WithoutEntity => None,
                 };
-                event_value(source, discriminator, value, entity)
+                value::event(source, discriminator, value, entity)
             }
-            Part::BadEvent { raw, .. } => bad_event_value(source, raw),
-            Part::Integration { .. } => integration_value(&source.delivery.body),
+            Part::BadEvent { raw, .. } => value::bad_event(source, raw),
+            Part::Integration { .. } => value::integration(&source.delivery.body),
             Part::Credentials { known, .. } => known.to_json().into(),
             Part::Quarantined | Part::Undecodable { .. } => source.delivery.body.clone(),
         }
@@ -282,70 +285,5 @@ fn quarantine_bytes(delivery: &Delivery) -> usize {
     match &delivery.content {
         Content::Quarantined { reason, detail } => reason.len() + detail.len(),
         Content::General | Content::Integration => 0,
-    }
-}
-
-/// A JSON object around literals that are put in byte for byte.
-struct Object(Vec<u8>);
-
-impl Object {
-    fn with_capacity(bytes: usize) -> Self {
-        let mut object = Vec::with_capacity(bytes);
-        object.push(b'{');
-        Self(object)
-    }
-
-    fn raw(mut self, name: &str, literals: &[&[u8]]) -> Self {
-        if self.0.len() > 1 {
-            self.0.push(b',');
-        }
-        self.0.extend_from_slice(b"\"");
-        self.0.extend_from_slice(name.as_bytes());
-        self.0.extend_from_slice(b"\":");
-        literals.iter().for_each(|literal| self.0.extend_from_slice(literal));
-        self
-    }
-
-    fn text(self, name: &str, text: &str) -> Self {
-        let literal = serde_json::to_string(text).expect("a string always serialises into memory");
-        self.raw(name, &[literal.as_bytes()])
-    }
-
-    fn end(mut self) -> Bytes {
-        self.0.push(b'}');
-        self.0.into()
-    }
-}
-
-fn event_value(source: &Source, discriminator: &str, value: &[u8], entity: Option<&[u8]>) -> Bytes {
-    let object = Object::with_capacity(256 + value.len() + entity.map_or(0, <[u8]>::len))
-        .text("EnterpriseId", source.enterprise())
-        .text("IntegrationId", source.integration())
-        .text("Discriminator", discriminator)
-        .raw("Value", &[value]);
-    match entity {
-        Some(entity) => object.raw("Entity", &[entity]).end(),
-        None => object.end(),
-    }
-}
-
-fn bad_event_value(source: &Source, raw: &[u8]) -> Bytes {
-    Object::with_capacity(256 + raw.len())
-        .text("EnterpriseId", source.enterprise())
-        .text("IntegrationId", source.integration())
-        .raw("Events", &[b"[", raw, b"]"])
-        .end()
-}
-
-/// The webhook with a mark where each secret was: not even what sealing made of it is published.
-fn integration_value(body: &Bytes) -> Bytes {
-    let text = std::str::from_utf8(body).expect("fan out has read it as text");
-    let Ok(replaced) = secrets::replace(text, |literal| {
-        let discarded = literal == seal::DISCARDED;
-        Ok::<_, std::convert::Infallible>(if discarded { seal::DISCARDED } else { seal::SEALED }.to_owned())
-    });
-    match replaced {
-        Cow::Borrowed(_) => body.clone(),
-        Cow::Owned(replaced) => replaced.into(),
     }
 }

@@ -25,8 +25,9 @@ use std::{
 };
 
 use super::{
-    draft::{Draft, Form, Source},
+    draft::Form,
     hold::Hold,
+    item::{Company, Content, Item, Progress},
 };
 use crate::{
     journal::Sequence,
@@ -48,60 +49,6 @@ pub struct Limits {
     pub batch_bytes_max: usize,
     /// How long a record waits for a topic that a broker says is not to be had; `None` is for ever.
     pub give_up_after: Option<Duration>,
-}
-
-/// One record on a lane.
-#[derive(Debug)]
-pub struct Item {
-    /// The delivery that owes it.
-    pub delivery: Sequence,
-    /// Its number among what that delivery owes.
-    pub number: u32,
-    /// Stands for its key; two keys that share it only cost a repetition.
-    pub key: u64,
-    /// Never less than its bytes.
-    pub size: usize,
-    /// Since when it has been waiting here.
-    pub since: Instant,
-    /// In which form it is sent.
-    pub form: Form,
-    /// `None` while it is only in the journal.
-    pub content: Option<Content>,
-    /// How often it was sent and came back.
-    pub attempts: u32,
-    /// How far it has come.
-    pub progress: Progress,
-    /// With whom it may travel.
-    pub company: Company,
-}
-
-/// What an item is made of, while it is in memory.
-#[derive(Clone, Debug)]
-pub struct Content {
-    /// Shared with the delivery's other records.
-    pub source: Arc<Source>,
-    /// The record itself, before it is built.
-    pub draft: Box<Draft>,
-}
-
-/// How far an item has come.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Progress {
-    /// Not with the client.
-    Waiting,
-    /// With the client, which owes a report.
-    InFlight,
-    /// In the topic.
-    Acknowledged,
-}
-
-/// With whom an item may be in flight.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Company {
-    /// With any others.
-    Any,
-    /// With none: what it is refused for is then its own fault.
-    Alone,
 }
 
 /// What a report means for the item it is about.
@@ -384,8 +331,8 @@ impl Lane {
         Some(item)
     }
 
-    /// Drops the contents of a held lane but for the record that probes it, and hands each to `drop`.
-    pub fn set_aside(&mut self, mut dropped: impl FnMut(Sequence, Content)) {
+    /// Drops the contents of a held lane but for the record that probes it, and says whose each was.
+    pub fn set_aside(&mut self, mut dropped: impl FnMut(Sequence)) {
         if self.hold.is_none() {
             return;
         }
@@ -396,8 +343,8 @@ impl Lane {
                 return;
             }
             let delivery = item.delivery;
-            if let Some(content) = item.content.take() {
-                dropped(delivery, content);
+            if item.content.take().is_some() {
+                dropped(delivery);
             }
             self.aside -= 1;
         }
@@ -429,12 +376,6 @@ impl Lane {
         self.change.take()
     }
 
-    /// Position of the front item.
-    #[must_use]
-    pub const fn first(&self) -> Position {
-        self.first
-    }
-
     /// The item at a position.
     #[must_use]
     pub fn get(&self, position: Position) -> Option<&Item> {
@@ -464,9 +405,9 @@ impl Lane {
         self.items.len()
     }
 
-    /// Whether nothing is on the lane.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.items.is_empty()
+    /// All that is on the lane.
+    #[cfg(test)]
+    pub fn items(&self) -> impl Iterator<Item = &Item> {
+        self.items.iter()
     }
 }

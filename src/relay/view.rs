@@ -17,12 +17,14 @@ use rdkafka::{
     message::BorrowedMessage,
 };
 
+use tokio_util::sync::CancellationToken;
+
 use crate::{credentials::record::Known, kafka::TopicProblem};
 
 /// How long reading to the end may take before it is given up and begun again.
 const READ_MAX: Duration = Duration::from_secs(20);
 /// How long one question to a broker may take.
-const ASK_MAX: Duration = Duration::from_secs(5);
+const ASK_MAX: Duration = Duration::from_secs(3);
 const POLL: Duration = Duration::from_millis(100);
 
 /// What a topic holds of an integration.
@@ -46,7 +48,7 @@ pub enum Error {
     /// The end did not come near in time.
     #[error("topic was not read to its end within {}s", READ_MAX.as_secs())]
     Slow,
-    /// The thread that read it ended early.
+    /// The reading was stopped, or its thread came to grief.
     #[error("reader of the topic is gone")]
     Gone,
 }
@@ -86,29 +88,42 @@ impl View {
             .set("enable.auto.commit", "false")
             .set("enable.auto.offset.store", "false")
             .set("auto.offset.reset", "earliest")
-            .set("queued.max.messages.kbytes", "1024");
+            .set("queued.max.messages.kbytes", "1024")
+            // A broker answers a connection's requests in their order: a question for the end of a
+            // partition waits behind a fetch that waits for records.
+            .set("fetch.wait.max.ms", "10");
         Self { config, topic, reading: None, integrations: HashMap::new() }
     }
 
-    /// Reads to the end as it is now, and says what the topic holds of an integration.
+    /// Reads to the end as it is now.
     ///
     /// # Errors
     /// When the end was not reached; the next call begins where it is safe to.
-    pub fn read(&mut self, integration_id: &str) -> Result<Last, Error> {
+    pub fn read(&mut self, stop: &CancellationToken) -> Result<(), Error> {
         let reading = match self.reading.take() {
             Some(reading) => reading,
             None => Reading::begin(&self.config)?,
         };
         // Left out again unless all went well: a fresh consumer reads everything once more.
-        self.reading = Some(self.read_to_end(reading)?);
-        Ok(self.integrations.get(integration_id).cloned().unwrap_or_default())
+        self.reading = Some(self.read_to_end(reading, stop)?);
+        Ok(())
     }
 
-    fn read_to_end(&mut self, mut reading: Reading) -> Result<Reading, Error> {
+    /// What the topic held of an integration when it was last read.
+    #[must_use]
+    pub fn last(&self, integration_id: &str) -> Last {
+        self.integrations.get(integration_id).cloned().unwrap_or_default()
+    }
+
+    fn read_to_end(&mut self, mut reading: Reading, stop: &CancellationToken) -> Result<Reading, Error> {
         let deadline = Instant::now() + READ_MAX;
         let ends = reading.ends(&self.topic)?;
         reading.assign(&self.topic, ends.len())?;
+        reading.fetch(&ends)?;
         while ends.iter().any(|(partition, end)| reading.next_of(*partition) < *end) {
+            if stop.is_cancelled() {
+                return Err(Error::Gone);
+            }
             if Instant::now() > deadline {
                 return Err(Error::Slow);
             }
@@ -127,6 +142,7 @@ impl View {
                 None => {}
             }
         }
+        reading.rest()?;
         Ok(reading)
     }
 
@@ -196,6 +212,19 @@ impl Reading {
             self.next.insert(partition, 0);
         }
         Ok(self.consumer.assign(&list)?)
+    }
+
+    /// Fetches while there is something to read, and not for nothing.
+    fn fetch(&self, ends: &HashMap<i32, i64>) -> Result<(), KafkaError> {
+        if ends.iter().any(|(partition, end)| self.next_of(*partition) < *end) {
+            self.consumer.resume(&self.consumer.assignment()?)?;
+        }
+        Ok(())
+    }
+
+    /// Most bridges wait weeks for the next Integration webhook: until then no broker is asked.
+    fn rest(&self) -> Result<(), KafkaError> {
+        self.consumer.pause(&self.consumer.assignment()?)
     }
 }
 

@@ -25,6 +25,8 @@ pub enum Fault {
     Io,
     /// There is no room.
     NoSpace,
+    /// The process has no file descriptor left.
+    NoDescriptor,
     /// A write is done by half, and fails.
     Short,
     /// A write is done by half, and the power goes.
@@ -142,6 +144,7 @@ impl Faulty {
         match state.faults.get(&index).copied() {
             Some(Fault::Io) if name != "sync" => Err(io_error()),
             Some(Fault::NoSpace) => Err(io::Error::from(io::ErrorKind::StorageFull)),
+            Some(Fault::NoDescriptor) => Err(io::Error::from_raw_os_error(24)),
             Some(Fault::Short) if name != "write" => Err(io_error()),
             Some(Fault::PowerCut) if name != "write" => {
                 state.power_is_off = true;

@@ -1,17 +1,23 @@
 //! The operating system's files.
 
 use std::{
+    collections::BTreeMap,
     fs::{DirBuilder, File, OpenOptions, TryLockError},
     io,
     os::unix::fs::{DirBuilderExt as _, FileExt as _, OpenOptionsExt as _},
-    path::Path,
+    path::{Path, PathBuf},
+    sync::Mutex,
 };
 
 use super::{Disk, DiskFile, LockKind, Mode, Space};
 
 /// The file system of the operating system.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Real;
+#[derive(Debug, Default)]
+pub struct Real {
+    /// Directories that were synced stay open: a process that ran out of descriptors can still sync them,
+    /// and a sync that fails would be the end of the journal.
+    dirs: Mutex<BTreeMap<PathBuf, File>>,
+}
 
 /// Zeros are written in pieces of this size where blocks cannot be reserved otherwise.
 static ZEROS: [u8; 64 * 1024] = [0; 64 * 1024];
@@ -59,7 +65,14 @@ impl Disk for Real {
 
     fn sync_dir(&self, dir: &Path) -> io::Result<()> {
         let dir = if dir.as_os_str().is_empty() { Path::new(".") } else { dir };
-        File::open(dir)?.sync_all()
+        let mut dirs = self.dirs.lock().expect("no holder of this lock panics");
+        if let Some(open) = dirs.get(dir) {
+            return open.sync_all();
+        }
+        let open = File::open(dir)?;
+        open.sync_all()?;
+        dirs.insert(dir.to_owned(), open);
+        Ok(())
     }
 
     fn space(&self, dir: &Path) -> io::Result<Space> {
@@ -146,12 +159,12 @@ mod tests {
     fn files_and_directories_are_for_their_owner_alone() {
         let root = tempfile::tempdir().unwrap();
         let dir = root.path().join("data/journal");
-        Real.create_dir(&dir).unwrap();
-        Real.create_dir(&dir).unwrap();
-        Real.open(&dir.join("a"), Mode::New).unwrap();
+        Real::default().create_dir(&dir).unwrap();
+        Real::default().create_dir(&dir).unwrap();
+        Real::default().open(&dir.join("a"), Mode::New).unwrap();
         let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
         assert_eq!((mode(&dir), mode(&dir.join("a"))), (0o700, 0o600));
-        assert_eq!(Real.list(&dir).unwrap(), ["a"]);
+        assert_eq!(Real::default().list(&dir).unwrap(), ["a"]);
     }
 
     #[test]
@@ -172,8 +185,8 @@ mod tests {
     fn a_lock_goes_with_its_file() {
         let root = tempfile::tempdir().unwrap();
         let path = root.path().join("lock");
-        let first = Real.open(&path, Mode::Write).unwrap();
-        let second = Real.open(&path, Mode::Write).unwrap();
+        let first = Real::default().open(&path, Mode::Write).unwrap();
+        let second = Real::default().open(&path, Mode::Write).unwrap();
         assert!(first.try_lock(LockKind::Exclusive).unwrap());
         assert!(!second.try_lock(LockKind::Exclusive).unwrap());
         assert!(!second.try_lock(LockKind::Shared).unwrap());

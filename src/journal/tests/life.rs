@@ -9,7 +9,7 @@ async fn a_second_opener_is_told_the_pid_of_the_first() {
     let dir = tempfile::tempdir().unwrap();
     let config = config(dir.path(), 4);
     let first = open_real(&config);
-    let second = open(&config, Arc::new(disk::Real), Metrics::new(&Names::default()).journal);
+    let second = open(&config, Arc::new(disk::Real::default()), Metrics::new(&Names::default()).journal);
     match second.map(|_| ()) {
         Err(error @ OpenError::Locked { pid, .. }) => {
             assert_eq!(pid, std::process::id());
@@ -17,7 +17,7 @@ async fn a_second_opener_is_told_the_pid_of_the_first() {
         }
         other => panic!("{other:?}"),
     }
-    assert_eq!(scan(dir.path(), &disk::Real).unwrap().lock_owner(), Some(std::process::id()));
+    assert_eq!(scan(dir.path(), &disk::Real::default()).unwrap().lock_owner(), Some(std::process::id()));
     first.handle.close().await.unwrap();
     open_real(&config).handle.close().await.unwrap();
 }
@@ -37,7 +37,7 @@ async fn draining_refuses_and_ends_when_nothing_is_pending() {
     handle.close().await.unwrap();
     assert_eq!(other.append(Bytes::from_static(b"c")).await, Err(AppendError::Closed));
     assert!(matches!(reader.next().await, Err(ReadError::Closed)));
-    assert_eq!(scan(dir.path(), &disk::Real).unwrap().completed_through(), 1);
+    assert_eq!(scan(dir.path(), &disk::Real::default()).unwrap().completed_through(), 1);
 }
 
 #[tokio::test]
@@ -92,7 +92,7 @@ async fn the_cursor_is_saved_behind_the_watermark() {
         reader.next().await.unwrap();
         handle.complete(delivered(n, 1));
     }
-    until(|| scan(dir.path(), &disk::Real).unwrap().completed_through() == 3).await;
+    until(|| scan(dir.path(), &disk::Real::default()).unwrap().completed_through() == 3).await;
     handle.close().await.unwrap();
 }
 
@@ -128,7 +128,7 @@ async fn a_scan_beside_a_writer_finds_records_in_order_and_no_damage() {
         let path = dir.path().to_owned();
         let scanned = tokio::task::spawn_blocking(move || {
             let mut last = 0;
-            for finding in scan(&path, &disk::Real).unwrap() {
+            for finding in scan(&path, &disk::Real::default()).unwrap() {
                 match finding.unwrap() {
                     Finding::Entry(entry) => {
                         assert!(entry.sequence > last);
@@ -154,7 +154,7 @@ async fn the_families_say_what_happened() {
     let config = config(dir.path(), 4);
     let metrics = Metrics::new(&Names::default());
     let Opened { handle, mut reader, .. } =
-        open(&config, Arc::new(disk::Real), metrics.journal.clone()).unwrap();
+        open(&config, Arc::new(disk::Real::default()), metrics.journal.clone()).unwrap();
     for _ in 0..5 {
         handle.append(Bytes::from_static(b"12345678")).await.unwrap();
     }

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::{
-    kafka::{Record, TopicNames},
+    kafka::{Record, TopicNames, topics},
     relay::draft::Form,
 };
 use proptest::prelude::*;
@@ -15,9 +15,14 @@ const CUSTOMER: &str = "e1d2c3b4-a596-4877-8695-a4b3c2d1e0f9";
 const DELIVERY: &str = "01966aaa-0000-7000-8000-000000000001";
 const TRACE: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
 
+/// The documented names.
+fn names() -> TopicNames {
+    TopicNames::new(&topics::Config::default(), 8 << 20).unwrap()
+}
+
 /// The names that the defaults give.
 fn topic_names() -> TopicNames {
-    TopicNames::new(&crate::kafka::topics::Config::default(), 8 << 20).unwrap()
+    TopicNames::new(&topics::Config::default(), 8 << 20).unwrap()
 }
 
 fn delivery(content: Content, body: &str) -> Delivery {
@@ -33,7 +38,7 @@ fn delivery(content: Content, body: &str) -> Delivery {
 fn records(content: Content, body: &str) -> Vec<Record> {
     let fan_out = fan_out(&delivery(content, body).encode(), &Discriminators::default());
     let drafts = fan_out.drafts.iter().chain(&fan_out.news);
-    drafts.map(|draft| draft.record(&fan_out.source, &Form::Whole, &topic_names())).collect()
+    drafts.map(|draft| draft.record(&fan_out.source, &Form::Whole, &names())).collect()
 }
 
 fn shown(record: &Record) -> (&str, &str, &str) {
@@ -213,7 +218,7 @@ fn a_body_that_is_not_what_the_head_says_is_undecodable() {
     ] {
         let fan_out = fan_out(&delivery(content, body).encode(), &Discriminators::default());
         let [Draft { part: Part::Undecodable { .. }, .. }] = &fan_out.drafts[..] else { panic!("{body}") };
-        let record = fan_out.drafts[0].record(&fan_out.source, &Form::Whole, &topic_names());
+        let record = fan_out.drafts[0].record(&fan_out.source, &Form::Whole, &names());
         assert_eq!(shown(&record).1, DELIVERY);
         assert_eq!(record.value.unwrap(), body);
     }
@@ -266,13 +271,13 @@ proptest! {
         let fan_out = fan_out(&payload, &Discriminators::default());
         prop_assert_eq!(fan_out.drafts.len(), events.len());
         for (draft, (discriminator, value)) in fan_out.drafts.iter().zip(&events) {
-            let record = draft.record(&fan_out.source, &Form::Whole, &topic_names());
+            let record = draft.record(&fan_out.source, &Form::Whole, &names());
             let expected = format!(
                 r#"{{"EnterpriseId":{},"IntegrationId":"i","Discriminator":{},"Value":{value}}}"#,
                 quoted(&enterprise),
                 quoted(discriminator)
             );
-            prop_assert_eq!(shown(&record), (&*topic_names().events(discriminator), &*enterprise, &*expected));
+            prop_assert_eq!(shown(&record), (&*names().events(discriminator), &*enterprise, &*expected));
             prop_assert!(record.size() <= draft.size_bound(&fan_out.source, &Form::Whole));
         }
     }
@@ -290,7 +295,7 @@ proptest! {
         for payload in [Bytes::from(payload), delivery(content, &body).encode()] {
             let fan_out = fan_out(&payload, &Discriminators::default());
             prop_assert_eq!(fan_out.drafts.len(), 1);
-            let record = fan_out.drafts[0].record(&fan_out.source, &Form::Whole, &topic_names());
+            let record = fan_out.drafts[0].record(&fan_out.source, &Form::Whole, &names());
             prop_assert!(record.size() <= fan_out.drafts[0].size_bound(&fan_out.source, &Form::Whole));
         }
     }

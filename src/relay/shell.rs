@@ -1,0 +1,301 @@
+//! The shell around the machine: asks it for steps, does the I/O, and tells it how that ended.
+//!
+//! One task owns all of it. Beside it there are only the task that keeps `mews.credentials`, and a
+//! thread when the client is restarted or a file is written.
+
+use std::{
+    future::pending,
+    path::PathBuf,
+    sync::Arc,
+    time::{Duration, Instant, SystemTime},
+};
+
+use tokio::{
+    sync::{
+        Notify,
+        mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel},
+    },
+    task::JoinHandle,
+};
+use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
+
+use super::{
+    Error, Outcome, Parts, credentials,
+    deliver::{BOUNDS, Deliver, Step},
+    fan_out::fan_out,
+    lane::Limits,
+    leftovers,
+    notice::Notice,
+};
+use crate::{
+    backoff::Backoff,
+    journal,
+    kafka::{self, Producer, Report},
+    telemetry::metrics::{self, JournalState},
+    webhook::Discriminators,
+};
+
+/// Steps between two looks at what else has happened.
+const STEPS_MAX: usize = 512;
+/// How often the client is looked at when nothing happens.
+const TICK: Duration = Duration::from_secs(1);
+/// How often the journal is looked at when it is being drained.
+const DRAIN_TICK: Duration = Duration::from_millis(50);
+/// Wait before a leftover that could not be written is tried again.
+const KEEP_WAIT: Duration = Duration::from_secs(5);
+/// First and longest wait before the client is restarted once more.
+const RESTART_WAITS: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(30));
+
+pub(super) struct Shell {
+    reader: journal::Reader,
+    journal: journal::Handle,
+    producer: Arc<Producer>,
+    reports: UnboundedReceiver<Report>,
+    discriminators: Discriminators,
+    journal_metrics: metrics::Journal,
+    kafka_metrics: metrics::Kafka,
+    leftovers_dir: PathBuf,
+    reconnect: Arc<Notify>,
+    abandon: CancellationToken,
+    deliver: Deliver,
+    updates: UnboundedSender<credentials::Update>,
+    updates_reports: UnboundedSender<Report>,
+    updates_done: UnboundedReceiver<credentials::Done>,
+    updates_task: AbortOnDropHandle<()>,
+    restart: Option<JoinHandle<Result<(), kafka::Error>>>,
+    restart_at: Instant,
+    restart_waits: Backoff,
+    keep_at: Instant,
+    phase: Phase,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    Running,
+    Draining,
+}
+
+impl Shell {
+    /// With nothing done yet.
+    pub(super) fn new(parts: Parts) -> Self {
+        let limits = Limits {
+            batch_bytes_max: parts.producer.batch_bytes_max(),
+            give_up_after: Some(parts.give_up_topic_after),
+        };
+        let (updates, updates_of) = unbounded_channel();
+        let (updates_reports, reports_of) = unbounded_channel();
+        let (done, updates_done) = unbounded_channel();
+        let updates_task = credentials::run(credentials::Parts {
+            consumer: parts.consumer,
+            producer: parts.producer.clone(),
+            names: parts.names.clone(),
+            give_up_after: parts.give_up_topic_after,
+            updates: updates_of,
+            reports: reports_of,
+            done,
+        });
+        Self {
+            reader: parts.reader,
+            journal: parts.journal,
+            producer: parts.producer,
+            reports: parts.reports,
+            discriminators: parts.discriminators,
+            journal_metrics: parts.journal_metrics,
+            kafka_metrics: parts.kafka_metrics,
+            leftovers_dir: parts.leftovers_dir,
+            reconnect: parts.reconnect,
+            abandon: parts.abandon,
+            deliver: Deliver::new(parts.names, limits, BOUNDS),
+            updates,
+            updates_reports,
+            updates_done,
+            updates_task: AbortOnDropHandle::new(tokio::spawn(updates_task)),
+            restart: None,
+            restart_at: Instant::now(),
+            restart_waits: Backoff::new(RESTART_WAITS.0, RESTART_WAITS.1),
+            keep_at: Instant::now(),
+            phase: Phase::Running,
+        }
+    }
+
+    /// See [`super::run`].
+    pub(super) async fn run(mut self, shutdown: CancellationToken) -> Result<Outcome, Error> {
+        loop {
+            let more = self.work().await?;
+            if self.is_drained() {
+                return Ok(Outcome::Drained);
+            }
+            let wake = if more { Instant::now() } else { self.wake_at() };
+            let (has_room, running) = (self.deliver.has_room(), self.phase == Phase::Running);
+            let is_up = self.restart.is_none();
+            // Every arm only waits; cancelling one loses nothing.
+            tokio::select! {
+                biased;
+                () = self.abandon.cancelled() => {
+                    return Ok(Outcome::Abandoned { pending: self.deliver.open().len() });
+                }
+                report = self.reports.recv() => self.reported(report.ok_or(Error::Ended("producer"))?),
+                done = self.updates_done.recv() => {
+                    self.deliver.updated(done.ok_or(Error::Ended("credentials"))?, Instant::now());
+                }
+                _ = &mut self.updates_task => return Err(Error::Ended("credentials")),
+                restarted = restarted(&mut self.restart) => self.restarted(restarted),
+                () = self.reconnect.notified(), if is_up => self.restart(),
+                entry = self.reader.next(), if has_room => self.admit(entry?),
+                () = shutdown.cancelled(), if running => self.phase = Phase::Draining,
+                () = tokio::time::sleep_until(wake.into()) => {}
+            }
+        }
+    }
+
+    /// Does what can be done now; says whether there is more.
+    async fn work(&mut self) -> Result<bool, Error> {
+        self.look_after_client();
+        let mut steps = 0;
+        let now = Instant::now();
+        while steps < STEPS_MAX
+            && let Some(step) = self.deliver.next(now)
+        {
+            match step {
+                Step::Send(ticket) => {
+                    let record = self.deliver.record(ticket).expect("a step names a record that is there");
+                    self.deliver.sent(ticket, self.producer.send(&record, ticket), now);
+                }
+                Step::Load(ticket, sequence, location) => {
+                    let payload = self.reader.refetch(location).await?;
+                    let fan_out = fan_out(&payload, &self.discriminators);
+                    if self.deliver.loaded(ticket, &fan_out) == 0 {
+                        return Err(Error::Changed(sequence));
+                    }
+                }
+            }
+            steps += 1;
+        }
+        self.keep_leftovers().await;
+        self.publish();
+        Ok(steps == STEPS_MAX)
+    }
+
+    fn admit(&mut self, entry: journal::Entry) {
+        let journal::Entry { sequence, payload, location } = entry;
+        let fan_out = fan_out(&payload, &self.discriminators);
+        if let Some(update) = self.deliver.admit(sequence, location, fan_out, Instant::now()) {
+            // Should the task be gone, the loop ends with that.
+            let _ = self.updates.send(update);
+        }
+    }
+
+    fn reported(&mut self, report: Report) {
+        let now = Instant::now();
+        let mut next = Some(report);
+        let mut taken = 0;
+        while let Some(report) = next {
+            if report.ticket == credentials::TICKET {
+                let _ = self.updates_reports.send(report);
+            } else {
+                self.deliver.report(report, now);
+            }
+            taken += 1;
+            next = if taken < STEPS_MAX { self.reports.try_recv().ok() } else { None };
+        }
+    }
+
+    /// Restarts a client that is down, not more often than the waits allow.
+    fn look_after_client(&mut self) {
+        if self.restart.is_some() {
+            return;
+        }
+        if !self.producer.is_down() {
+            self.deliver.client_up();
+            return;
+        }
+        self.deliver.client_down();
+        if Instant::now() >= self.restart_at {
+            self.restart();
+        }
+    }
+
+    /// Nothing is sent until the new client is there: all that the former one held is reported lost
+    /// before, and goes out first.
+    fn restart(&mut self) {
+        self.deliver.client_down();
+        let producer = self.producer.clone();
+        self.restart = Some(tokio::task::spawn_blocking(move || producer.restart()));
+    }
+
+    fn restarted(&mut self, result: Result<(), kafka::Error>) {
+        self.restart = None;
+        let pending = self.deliver.open().len();
+        match result {
+            Ok(()) => tracing::warn!(pending, "kafka client was restarted, what it held is sent again"),
+            Err(error) => tracing::error!(
+                error = &error as &dyn std::error::Error,
+                "kafka client cannot be restarted, it is tried again"
+            ),
+        }
+        self.restart_at = Instant::now() + self.restart_waits.next().unwrap_or(RESTART_WAITS.1);
+    }
+
+    async fn keep_leftovers(&mut self) {
+        while Instant::now() >= self.keep_at
+            && let Some(record) = self.deliver.leftover()
+        {
+            let dir = self.leftovers_dir.clone();
+            let kept = tokio::task::spawn_blocking(move || leftovers::keep(&dir, &record)).await;
+            match kept.map_err(std::io::Error::other).flatten() {
+                Ok(path) => {
+                    tracing::error!(path = %path.display(), "not even the dead letters take a record, it is kept in a file");
+                    self.deliver.kept();
+                }
+                Err(error) => {
+                    self.keep_at = Instant::now() + KEEP_WAIT;
+                    tracing::error!(
+                        error = &error as &dyn std::error::Error,
+                        "a record that not even the dead letters take cannot be kept in a file, it stays in the journal"
+                    );
+                }
+            }
+        }
+    }
+
+    /// Tells the journal, the metrics and the log what has happened.
+    fn publish(&mut self) {
+        if let Some(completed) = self.deliver.take_passed() {
+            self.journal.complete(completed);
+        }
+        self.journal_metrics.oldest_pending.set(self.deliver.open().oldest().map_or(0.0, seconds));
+        for notice in self.deliver.take_notices() {
+            if matches!(notice, Notice::Acknowledged(_)) {
+                self.restart_waits = Backoff::new(RESTART_WAITS.0, RESTART_WAITS.1);
+            }
+            notice.publish(&self.kafka_metrics);
+        }
+    }
+
+    fn is_drained(&self) -> bool {
+        self.phase == Phase::Draining
+            && self.deliver.open().is_empty()
+            && self.journal.state() == JournalState::Drained
+    }
+
+    fn wake_at(&self) -> Instant {
+        let tick = match self.phase {
+            Phase::Running => TICK,
+            Phase::Draining => DRAIN_TICK,
+        };
+        let tick = Instant::now() + tick;
+        self.deliver.wake_at().map_or(tick, |wake| wake.min(tick))
+    }
+}
+
+/// Waits for a restart that is under way, for ever when there is none.
+async fn restarted(restart: &mut Option<JoinHandle<Result<(), kafka::Error>>>) -> Result<(), kafka::Error> {
+    match restart {
+        Some(task) => task.await.expect("restarting does not panic and is never aborted"),
+        None => pending().await,
+    }
+}
+
+fn seconds(time: SystemTime) -> f64 {
+    time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs_f64()
+}
