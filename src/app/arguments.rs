@@ -118,7 +118,7 @@ pub enum Topics {
 /// `mews-bridge journal`
 #[derive(Debug, Subcommand)]
 pub enum Journal {
-    /// The deliveries that are in the journal, oldest first.
+    /// The deliveries that are not in Kafka yet, oldest first.
     Ls {
         /// How the list looks.
         #[command(flatten)]

@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     config::Config,
-    journal::{self, Entry, Finding, Scan, Sequence, disk::Real},
+    journal::{self, Entry, Finding, Scan, disk::Real},
     webhook::{Content, Delivery},
 };
 
@@ -34,18 +34,19 @@ pub fn run(command: Command, config: &Config) -> Result<Exit, Failure> {
 
 fn ls(scan: Scan<'_>, output: Output) -> Result<Exit, Failure> {
     let through = scan.completed_through();
-    let mut list = List::new(&["sequence", "delivery", "accepted_at", "content", "bytes", "state"]);
+    let mut list = List::new(&["sequence", "delivery", "accepted_at", "content", "bytes"]);
     for finding in scan {
-        if let Finding::Entry(entry) = read(finding)? {
-            list.push(row(&entry, through));
+        if let Finding::Entry(entry) = read(finding)?
+            && entry.sequence > through
+        {
+            list.push(row(&entry));
         }
     }
     list.print(output)?;
     Ok(Exit::Clean)
 }
 
-fn row(entry: &Entry, through: Sequence) -> Vec<Value> {
-    let state = if entry.sequence <= through { "completed" } else { "pending" };
+fn row(entry: &Entry) -> Vec<Value> {
     let mut row = vec![Value::from(entry.sequence)];
     match Delivery::decode(&entry.payload) {
         Ok(delivery) => row.extend([
@@ -56,7 +57,6 @@ fn row(entry: &Entry, through: Sequence) -> Vec<Value> {
         ]),
         Err(_) => row.extend([Value::Null, Value::Null, "undecodable".into(), entry.payload.len().into()]),
     }
-    row.push(state.into());
     row
 }
 

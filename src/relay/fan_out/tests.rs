@@ -20,11 +20,6 @@ fn names() -> TopicNames {
     TopicNames::new(&topics::Config::default(), 8 << 20).unwrap()
 }
 
-/// The names that the defaults give.
-fn topic_names() -> TopicNames {
-    TopicNames::new(&topics::Config::default(), 8 << 20).unwrap()
-}
-
 fn delivery(content: Content, body: &str) -> Delivery {
     Delivery {
         id: Uuid::try_parse(DELIVERY).unwrap(),
