@@ -214,7 +214,7 @@ impl Fetch {
         let mut bytes = 0;
         let mut damaged_bytes = 0;
         while bytes < FETCH_BYTES && self.entries.len() < FETCH_RECORDS && walker.offset() < self.span.end {
-            match walker.step().unwrap_or(Step::End { offset: walker.offset() }) {
+            match walker.step()? {
                 Step::Frame { offset, head } => {
                     self.passed(head.sequence, std::mem::take(&mut damaged_bytes));
                     let payload = walker.payload()?;

@@ -197,18 +197,11 @@ impl<'a> Recovery<'a> {
                     span = Span { last: head.sequence, end: walker.offset(), bytes };
                 }
                 Step::Damaged { offset, end } => self.damage(first, offset, end),
-                Step::Torn { offset, end } if place == Place::Newest => {
-                    self.found.report.torn_tails += 1;
-                    tracing::info!(
-                        segment = segment::name(first),
-                        offset,
-                        bytes = end - offset,
-                        "a torn write at the end of the journal was cut; it was never answered"
-                    );
-                    return Ok((span, large));
-                }
                 Step::Torn { offset, end } => {
-                    self.damage(first, offset, end);
+                    match place {
+                        Place::Newest => self.torn(first, offset, end),
+                        Place::Older => self.damage(first, offset, end),
+                    }
                     return Ok((span, large));
                 }
                 Step::End { offset } => {
@@ -231,6 +224,17 @@ impl<'a> Recovery<'a> {
         self.found.report.replayed += 1;
         self.found.report.replayed_bytes += u64::from(length);
         self.found.start.get_or_insert((first, offset));
+    }
+
+    /// [`Recovery::settle`] cuts it.
+    fn torn(&mut self, first: Sequence, offset: u64, end: u64) {
+        self.found.report.torn_tails += 1;
+        tracing::info!(
+            segment = segment::name(first),
+            offset,
+            bytes = end - offset,
+            "an unfinished write at the end of the journal is cut"
+        );
     }
 
     fn damage(&mut self, first: Sequence, offset: u64, end: u64) {

@@ -218,9 +218,12 @@ async fn damage_after_the_start_is_counted_and_does_not_balance() {
     for n in [1, 3, 4] {
         assert_eq!(reader.next().await.unwrap().sequence, n);
     }
+    handle.complete(delivered(4, 3));
+    let status = handle.status();
+    assert_eq!((status.pending_records, status.completed_through, status.unaccounted), (0, 5, 2));
     handle.append(Bytes::from_static(b"after")).await.unwrap();
     assert_eq!(reader.next().await.unwrap().sequence, 6);
-    handle.complete(delivered(6, 4));
+    handle.complete(delivered(6, 1));
     let status = handle.status();
     assert_eq!(
         (status.pending_records, status.pending_bytes, status.unaccounted, status.corrupt),
