@@ -28,7 +28,7 @@ pub fn run(arguments: Arguments) -> Result<Exit, Failure> {
     let sources =
         Sources { file: arguments.config, environment: std::env::vars().collect(), flags: arguments.set };
     let (config, figment) = load(&sources)?;
-    if let Command::Config { command } = arguments.command {
+    if let Command::Config { command } = &arguments.command {
         return config::run(command, &config, &figment);
     }
     config.check()?;

@@ -41,6 +41,15 @@ pub struct Config {
     pub shutdown: shutdown::Config,
 }
 
+/// The Kafka client's queue is smaller than a record.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "a body of ingress.max_body_bytes may not fit the client's queue: set kafka.properties queue.buffering.max.kbytes to {needed_kib} or more"
+)]
+struct SmallQueue {
+    needed_kib: u64,
+}
+
 /// A process that is configured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
@@ -57,6 +66,20 @@ impl Config {
     /// When Kafka would not take a name or a number.
     pub fn topic_names(&self) -> Result<TopicNames, kafka::topics::ConfigError> {
         TopicNames::new(&self.topics, self.ingress.max_body_bytes.as_u64())
+    }
+
+    /// Whether the Kafka client can hold the largest record that one body can become.
+    fn check_queue(&self) -> Result<(), SmallQueue> {
+        let body_bytes = self.ingress.max_body_bytes.as_u64();
+        // Settings that cannot be read are told of by their own check.
+        let Ok(limits) = self.kafka.limits() else { return Ok(()) };
+        // A body that goes to quarantine sealed as a whole grows by a third.
+        let needed = body_bytes.saturating_mul(2);
+        if (limits.queue_bytes as u64) < needed {
+            Err(SmallQueue { needed_kib: needed.div_ceil(1024) })
+        } else {
+            Ok(())
+        }
     }
 
     /// What every process needs to be right, whatever it is.
@@ -84,6 +107,7 @@ impl Config {
                 problems.note("ingress", self.ingress.validate());
                 problems.note("journal", self.journal.validate(self.ingress.max_body_bytes.as_u64()));
                 problems.note("credentials", self.credentials.check_sealing());
+                problems.note("kafka", self.check_queue());
             }
             Role::Enricher => {
                 problems.note("connector", self.connector.check_token());

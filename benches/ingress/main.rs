@@ -12,6 +12,8 @@
 //! embedded one, in the process of the load generator, so it takes its share of the same cores.
 //! Figures are medians of the rounds; nothing here fails because a machine is slow.
 
+#![expect(clippy::print_stdout, reason = "a benchmark's figures are for whoever runs it")]
+
 mod bare;
 mod load;
 

@@ -13,10 +13,10 @@ use crate::config::{Config, Problems, Role, show::settings};
 ///
 /// # Errors
 /// When the configuration is wrong: everything that is.
-pub fn run(command: Command, config: &Config, figment: &Figment) -> Result<Exit, Failure> {
+pub fn run(command: &Command, config: &Config, figment: &Figment) -> Result<Exit, Failure> {
     match command {
         Command::Check { process } => {
-            check(process, config, figment)?;
+            check(*process, config, figment)?;
             output::print(b"the configuration is right\n")?;
         }
         Command::Show { output } => {
@@ -24,7 +24,7 @@ pub fn run(command: Command, config: &Config, figment: &Figment) -> Result<Exit,
             for setting in settings(figment, is_secret) {
                 list.push(vec![setting.key.into(), setting.value.into(), setting.source.into()]);
             }
-            list.print(output)?;
+            list.print(*output)?;
         }
     }
     Ok(Exit::Clean)

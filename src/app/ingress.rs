@@ -115,6 +115,7 @@ impl Bridge {
     /// # Errors
     /// When a port, the journal or the configuration stands in the way.
     pub async fn start(config: &Config, role: &str) -> Result<Self, Failure> {
+        raise_file_limit();
         let webhook_listener = bind(config.ingress.listen, "ingress.listen").await?;
         let admin_listener = bind(config.admin.listen, "admin.listen").await?;
         let (webhook_address, admin_address) = (address(&webhook_listener)?, address(&admin_listener)?);
@@ -138,7 +139,7 @@ impl Bridge {
         });
         let opened = open_journal(config, &metrics).await?;
         let journal = opened.handle;
-        vouch(&health, &journal);
+        vouch(&health, &journal, &metrics);
 
         let (reports_in, reports) = tokio::sync::mpsc::unbounded_channel();
         let producer = Producer::start(&config.kafka, metrics.kafka.clone(), reports_in)
@@ -264,6 +265,16 @@ fn farewell(pending: u64, shutdown: &Shutdown) -> Exit {
     Exit::Pending
 }
 
+/// Every connection takes a file descriptor, and a journal without one cannot roll.
+fn raise_file_limit() {
+    use rustix::process::{Resource, getrlimit, setrlimit};
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    if let Err(error) = setrlimit(Resource::Nofile, limit) {
+        tracing::warn!(%error, "the limit on open files cannot be raised: {error}");
+    }
+}
+
 async fn bind(address: SocketAddr, key: &str) -> Result<TcpListener, Failure> {
     TcpListener::bind(address)
         .await
@@ -286,12 +297,22 @@ async fn open_journal(config: &Config, metrics: &Metrics) -> Result<journal::Ope
     opened.map_err(|error| Failure::io(&format!("cannot open the journal in {dir}"), &error))
 }
 
-/// Only the journal decides whether a delivery can be accepted.
-fn vouch(health: &Health, journal: &journal::Handle) {
+/// Only the journal decides whether a delivery can be accepted; the others are there to be read.
+fn vouch(health: &Health, journal: &journal::Handle, metrics: &Metrics) {
     let vouching = journal.clone();
     health.vouch("journal", move || vouching.is_ready().map_err(str::to_owned));
     let described = journal.clone();
     health.describe("journal", move || serde_json::to_value(described.status()).unwrap_or_default());
+    let http = metrics.http.clone();
+    health.describe("ingress", move || json!({ "connections": http.connections.get() }));
+    let kafka = metrics.kafka.clone();
+    health.describe("kafka", move || {
+        json!({
+            "connected_brokers": kafka.connected_brokers.get(),
+            "queue_records": kafka.queue_records.get(),
+            "queue_bytes": kafka.queue_bytes.get(),
+        })
+    });
 }
 
 /// What goes on beside the path of a delivery; none of it ever ends by itself.

@@ -72,3 +72,54 @@ fn spell(value: &Value) -> String {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Sources, load};
+
+    fn shown(file: Option<&str>) -> Vec<(String, String)> {
+        let sources = Sources { file: file.map(Into::into), ..Sources::default() };
+        let (_, figment) = load(&sources).unwrap();
+        settings(&figment, |_| false).into_iter().map(|setting| (setting.key, setting.value)).collect()
+    }
+
+    const SAMPLE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/deploy/mews-bridge.toml");
+
+    #[test]
+    fn the_sample_file_says_what_the_defaults_are() {
+        let spelled_alike = |value: &str| value.replace("75s", "1m 15s").replace("60s", "1m");
+        let sample: Vec<_> =
+            shown(Some(SAMPLE)).into_iter().map(|(key, value)| (key, spelled_alike(&value))).collect();
+        assert_eq!(sample, shown(None));
+    }
+
+    #[test]
+    fn the_sample_file_names_every_key_and_no_other() {
+        let text = std::fs::read_to_string(SAMPLE).unwrap();
+        for (key, _) in shown(None) {
+            let name = key.rsplit('.').next().unwrap();
+            let has = |line: &str| {
+                let line = line.trim_start_matches("# ");
+                line.starts_with(&format!("{name} =")) || line.starts_with(&format!("[{key}]"))
+            };
+            assert!(text.lines().any(has), "{key} is not in the sample");
+        }
+        // What stands behind a # is a key as well.
+        let is_setting = |line: &str| {
+            line.strip_prefix("# ").is_some_and(|line| {
+                line.starts_with('[') || line.split_once(" = ").is_some_and(|(name, _)| !name.contains(' '))
+            })
+        };
+        let uncommented: String = text
+            .lines()
+            .map(|line| if is_setting(line) { &line[2..] } else { line })
+            .flat_map(|line| [line, "\n"])
+            .collect();
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("all.toml");
+        std::fs::write(&file, uncommented).unwrap();
+        let all = load(&Sources { file: Some(file), ..Sources::default() });
+        assert!(all.is_ok(), "{}", all.unwrap_err());
+    }
+}

@@ -43,7 +43,7 @@ impl Table {
     pub fn draw(&mut self, elapsed: Duration) -> Result<(), Failure> {
         self.draws += 1;
         if !self.is_terminal {
-            if (self.draws - 1) % DRAWS_PER_LINE != 0 {
+            if !(self.draws - 1).is_multiple_of(DRAWS_PER_LINE) {
                 return Ok(());
             }
             return output::print(format!("{}\n", self.line(elapsed)).as_bytes());
