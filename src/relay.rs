@@ -17,6 +17,7 @@
 
 pub mod leftovers;
 
+pub mod capacity;
 mod credentials;
 mod cursor;
 mod dead_letter;
@@ -34,8 +35,10 @@ mod view;
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
-use tokio::sync::{Notify, mpsc::UnboundedReceiver};
+use tokio::sync::{Notify, mpsc::UnboundedReceiver, watch};
 use tokio_util::sync::CancellationToken;
+
+use capacity::Capacities;
 
 use crate::{
     journal,
@@ -68,6 +71,8 @@ pub struct Parts {
     pub kafka_metrics: metrics::Kafka,
     /// [`leftovers::DIR`] in the journal's directory.
     pub leftovers_dir: PathBuf,
+    /// What brokers have said of the topics.
+    pub capacities: watch::Receiver<Capacities>,
     /// Asks for a new client, as after a change of the files that its settings name. Only the relay
     /// may restart the producer: it has to know before anything is sent to the new client.
     pub reconnect: Arc<Notify>,

@@ -11,7 +11,12 @@
 use std::{net::SocketAddr, path::PathBuf, sync::Arc};
 
 use serde_json::{Value, json};
-use tokio::{net::TcpListener, sync::Notify, task::JoinSet, time::Instant};
+use tokio::{
+    net::TcpListener,
+    sync::{Notify, watch},
+    task::JoinSet,
+    time::Instant,
+};
 use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 
 use super::{Exit, Failure};
@@ -22,8 +27,13 @@ use crate::{
     kafka::{
         Producer, TopicNames,
         provision::{self, Inspection},
+        topics::Provision,
     },
-    relay, reload,
+    relay::{
+        self,
+        capacity::{Capacities, Capacity},
+    },
+    reload,
     shutdown::Shutdown,
     telemetry::{
         admin,
@@ -146,6 +156,12 @@ impl Bridge {
             .map(Arc::new)
             .map_err(|error| Failure::configuration(&error))?;
         let reconnect = Arc::new(Notify::new());
+        // With nobody to ask, the client's own limits are all there is.
+        let unasked = match config.topics.provision {
+            Provision::Off => Capacities::default(),
+            Provision::Verify | Provision::Create => Capacities::unknown(),
+        };
+        let (learned, capacities) = watch::channel(unasked);
         let relay = relay::Parts {
             reader: opened.reader,
             journal: journal.clone(),
@@ -158,6 +174,7 @@ impl Bridge {
             journal_metrics: metrics.journal.clone(),
             kafka_metrics: metrics.kafka.clone(),
             leftovers_dir: config.journal.dir.join(relay::leftovers::DIR),
+            capacities,
             reconnect: Arc::clone(&reconnect),
             abandon: CancellationToken::new(),
         };
@@ -168,7 +185,7 @@ impl Bridge {
                 .map_err(|error| Failure::io("the relay cannot go on", &error))
         });
         let sealer = config.credentials.sealer().map_err(|error| Failure::configuration(&error))?;
-        let background = background(config, &names, reconnect, &sealer, &health, &metrics);
+        let background = background(config, &names, reconnect, learned, &sealer, &health, &metrics);
         let parts = ingress::Parts {
             config: config.ingress.clone(),
             journal: journal.clone(),
@@ -320,6 +337,7 @@ fn background(
     config: &Config,
     names: &TopicNames,
     reconnect: Arc<Notify>,
+    learned: watch::Sender<Capacities>,
     sealer: &Sealer,
     health: &Health,
     metrics: &Metrics,
@@ -330,7 +348,8 @@ fn background(
         background.spawn(watch_keys(keys, files, metrics.process.clone()));
     }
     background.spawn(watch_client_files(reconnect, config.kafka.secret_files(), metrics.process.clone()));
-    let (seen, last_seen) = tokio::sync::watch::channel(None);
+    let (seen, last_seen) = watch::channel(None);
+    background.spawn(tell_capacities(last_seen.clone(), learned));
     health.describe("topics", move || describe_topics(last_seen.borrow().as_ref()));
     let (kafka, specs) = (config.kafka.clone(), names.written_by_ingress());
     let mode = config.topics.provision;
@@ -363,6 +382,30 @@ async fn watch_client_files(reconnect: Arc<Notify>, files: Vec<PathBuf>, process
         }
         reload::record(SecretFile::Kafka, &process, unreadable.map_or(Ok(()), Err));
     }
+}
+
+/// Hands on what brokers have said of the topics.
+async fn tell_capacities(
+    mut seen: watch::Receiver<Option<Inspection>>,
+    learned: watch::Sender<Capacities>,
+) -> &'static str {
+    while seen.changed().await.is_ok() {
+        if let Some(inspection) = &*seen.borrow_and_update() {
+            learned.send_replace(capacities(inspection));
+        }
+    }
+    // Nobody looks any more, and what was said last holds.
+    std::future::pending().await
+}
+
+fn capacities(inspection: &Inspection) -> Capacities {
+    let observed = &inspection.observed;
+    let capacity = |topic: &String| match observed.message_bytes_max(topic) {
+        Some(bytes) => Capacity::Bytes(usize::try_from(bytes).unwrap_or(usize::MAX)),
+        None => Capacity::Any,
+    };
+    let topics = observed.partitions.keys().map(|topic| (topic.clone(), capacity(topic))).collect();
+    Capacities { topics, others: Capacity::Unknown }
 }
 
 fn describe_topics(seen: Option<&Inspection>) -> Value {

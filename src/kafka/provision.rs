@@ -21,6 +21,8 @@ use crate::backoff::Backoff;
 
 /// How often a cluster that lacks something is looked at again.
 const LOOK_AGAIN: Duration = Duration::from_secs(60);
+/// Longest wait before a cluster that did not answer is asked again.
+const SOON_MAX: Duration = Duration::from_secs(5);
 
 /// Whether topics are given the partitions they lack. That moves keys to other partitions, so it
 /// is done when an operator asks for it and not otherwise.
@@ -111,18 +113,21 @@ struct Provisioner {
 
 impl Provisioner {
     async fn settle(&self) {
-        let soon = || Backoff::new(Duration::from_secs(1), LOOK_AGAIN);
+        // Not longer: until the topics are known to be there, records go one at a time.
+        let soon = || Backoff::new(Duration::from_secs(1), SOON_MAX);
+        // A topic that was just made can take a moment to be seen; one that cannot be made takes longer.
+        let mut again = Backoff::new(Duration::from_secs(1), LOOK_AGAIN);
         let (mut waits, mut told) = (soon(), None);
         loop {
             let wait = match self.look().await {
                 Ok(()) if self.is_settled() => return,
                 Ok(()) => {
                     (waits, told) = (soon(), None);
-                    LOOK_AGAIN
+                    again.next().unwrap_or(LOOK_AGAIN)
                 }
                 Err(error) => {
                     tell_once(&mut told, &error);
-                    waits.next().unwrap_or(LOOK_AGAIN)
+                    waits.next().unwrap_or(SOON_MAX)
                 }
             };
             tokio::time::sleep(wait).await;

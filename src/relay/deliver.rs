@@ -20,6 +20,7 @@ use std::{
 };
 
 use super::{
+    capacity::Capacities,
     credentials::{Done, Update},
     dead_letter::DeadLetter,
     draft::{Draft, Form, Part},
@@ -76,6 +77,7 @@ pub enum Step {
 pub struct Deliver {
     names: TopicNames,
     limits: Limits,
+    capacities: Capacities,
     bounds: Bounds,
     lanes: Vec<Lane>,
     by_topic: HashMap<Arc<str>, usize>,
@@ -103,6 +105,7 @@ impl Deliver {
         Self {
             names,
             limits,
+            capacities: Capacities::default(),
             bounds,
             lanes: Vec::new(),
             by_topic: HashMap::new(),
@@ -112,6 +115,14 @@ impl Deliver {
             news: 0,
             client: Client::Takes,
             notices: Vec::new(),
+        }
+    }
+
+    /// What brokers have said of the topics.
+    pub fn learn(&mut self, capacities: Capacities) {
+        self.capacities = capacities;
+        for lane in &mut self.lanes {
+            lane.learn(self.capacities.of(&lane.topic));
         }
     }
 
@@ -182,7 +193,8 @@ impl Deliver {
         // A dead letter has nowhere else to go: its lane waits for its topic as long as it takes.
         let for_ever = *topic == self.names.dead_letters();
         let give_up_after = self.limits.give_up_after.filter(|_| !for_ever);
-        self.lanes.push(Lane::new(topic.clone(), Limits { give_up_after, ..self.limits }));
+        let capacity = self.capacities.of(topic);
+        self.lanes.push(Lane::new(topic.clone(), Limits { give_up_after, ..self.limits }, capacity));
         self.by_topic.insert(topic.clone(), self.lanes.len() - 1);
         self.lanes.len() - 1
     }

@@ -15,6 +15,8 @@
 //! batch for one of its records (reference: Kafka, "Faults"); so a record that is too large for a
 //! shared batch is always alone, and a lane whose small records are refused as too large sends one
 //! at a time for a while. A topic that is missing or forbidden holds the lane: one record probes it.
+//! Where a broker has said what a topic takes, no shared batch can exceed it; until a broker has said
+//! that a topic is there at all, its records go one at a time.
 //!
 //! Pure: values and `now` in, verdicts out. The machine in [`super::deliver`] owns the lanes.
 
@@ -25,6 +27,7 @@ use std::{
 };
 
 use super::{
+    capacity::Capacity,
     draft::Form,
     hold::Hold,
     item::{Company, Content, Item, Progress},
@@ -79,6 +82,7 @@ pub struct Lane {
     /// Full topic name.
     pub topic: Arc<str>,
     limits: Limits,
+    capacity: Capacity,
     items: VecDeque<Item>,
     /// Position of the front item.
     first: Position,
@@ -87,6 +91,8 @@ pub struct Lane {
     /// Position of the first item whose content is aside: from there on, all are.
     aside: Position,
     flight: Flight,
+    /// Bytes of the records in flight, framing included.
+    flight_bytes: usize,
     /// Something was refused: nothing is sent until all in flight have come back.
     gathering: Gathering,
     hold: Option<Hold>,
@@ -115,20 +121,27 @@ struct Solo {
 impl Lane {
     /// An empty lane.
     #[must_use]
-    pub fn new(topic: Arc<str>, limits: Limits) -> Self {
+    pub fn new(topic: Arc<str>, limits: Limits, capacity: Capacity) -> Self {
         Self {
             topic,
             limits,
+            capacity,
             items: VecDeque::new(),
             first: 0,
             next: 0,
             aside: 0,
             flight: Flight::Shared(0),
+            flight_bytes: 0,
             gathering: Gathering::No,
             hold: None,
             solo: None,
             change: None,
         }
+    }
+
+    /// A broker has said what the topic takes.
+    pub const fn learn(&mut self, capacity: Capacity) {
+        self.capacity = capacity;
     }
 
     /// Puts a record at the end. Behind records whose content is aside its own is dropped too, and
@@ -160,27 +173,44 @@ impl Lane {
         let free = match self.flight {
             Flight::Alone => false,
             Flight::Shared(0) => true,
-            Flight::Shared(_) => self.company(self.get(self.next)?, now) == Company::Any,
+            Flight::Shared(_) => {
+                let item = self.get(self.next)?;
+                self.company(item, now) == Company::Any && self.fits(item)
+            }
         };
         free.then_some(self.next)
     }
 
     fn company(&self, item: &Item, now: Instant) -> Company {
         let solo = self.solo.as_ref().is_some_and(|solo| now < solo.until);
-        if self.hold.is_some() || solo || item.size > self.limits.batch_bytes_max {
-            return Company::Alone;
+        let larger_than_a_batch = match self.capacity {
+            Capacity::Unknown => true,
+            Capacity::Any => item.size > self.limits.batch_bytes_max,
+            Capacity::Bytes(bytes) => framed(item) > bytes.min(self.limits.batch_bytes_max),
+        };
+        if self.hold.is_some() || solo || larger_than_a_batch { Company::Alone } else { item.company }
+    }
+
+    /// Whether all in flight and this one would be taken even as one batch.
+    fn fits(&self, item: &Item) -> bool {
+        match self.capacity {
+            Capacity::Bytes(bytes) if bytes < self.limits.batch_bytes_max => {
+                self.flight_bytes + framed(item) <= bytes
+            }
+            Capacity::Unknown | Capacity::Any | Capacity::Bytes(_) => true,
         }
-        item.company
     }
 
     /// The client has taken the record that [`Self::next`] named.
     pub fn sent(&mut self, position: Position, now: Instant) {
         let Some(item) = self.get(position) else { return };
+        let (company, bytes) = (self.company(item, now), framed(item));
         self.flight = match self.flight {
-            Flight::Shared(0) if self.company(item, now) == Company::Alone => Flight::Alone,
+            Flight::Shared(0) if company == Company::Alone => Flight::Alone,
             Flight::Shared(count) => Flight::Shared(count + 1),
             Flight::Alone => Flight::Alone,
         };
+        self.flight_bytes += bytes;
         self.next = position + 1;
         if let Some(item) = self.get_mut(position) {
             item.progress = Progress::InFlight;
@@ -204,6 +234,10 @@ impl Lane {
         self.flight = match flight {
             Flight::Alone => Flight::Shared(0),
             Flight::Shared(count) => Flight::Shared(count.saturating_sub(1)),
+        };
+        self.flight_bytes = match (self.in_flight(), self.get(position)) {
+            (0, _) | (_, None) => 0,
+            (_, Some(item)) => self.flight_bytes.saturating_sub(framed(item)),
         };
         let Some(item) = self.get_mut(position) else { return Verdict::Again };
         let Err(refusal) = result else {
@@ -410,4 +444,10 @@ impl Lane {
     pub fn items(&self) -> impl Iterator<Item = &Item> {
         self.items.iter()
     }
+}
+
+/// What a record adds to a batch at most: its bytes, the lengths of its fields, and a batch's own head.
+const fn framed(item: &Item) -> usize {
+    const FRAMING_BYTES: usize = 256;
+    item.size + FRAMING_BYTES
 }

@@ -14,13 +14,16 @@ use tokio::{
     sync::{
         Notify,
         mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel},
+        watch,
     },
     task::JoinHandle,
 };
 use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 
 use super::{
-    Error, Outcome, Parts, credentials,
+    Error, Outcome, Parts,
+    capacity::Capacities,
+    credentials,
     deliver::{BOUNDS, Deliver, Step},
     fan_out::fan_out,
     lane::Limits,
@@ -57,6 +60,8 @@ pub(super) struct Shell {
     leftovers_dir: PathBuf,
     reconnect: Arc<Notify>,
     abandon: CancellationToken,
+    /// None once nobody will say more.
+    capacities: Option<watch::Receiver<Capacities>>,
     deliver: Deliver,
     updates: UnboundedSender<credentials::Update>,
     updates_reports: UnboundedSender<Report>,
@@ -82,6 +87,8 @@ impl Shell {
             batch_bytes_max: parts.producer.batch_bytes_max(),
             give_up_after: Some(parts.give_up_topic_after),
         };
+        let mut deliver = Deliver::new(parts.names.clone(), limits, BOUNDS);
+        deliver.learn(parts.capacities.borrow().clone());
         let (updates, updates_of) = unbounded_channel();
         let (updates_reports, reports_of) = unbounded_channel();
         let (done, updates_done) = unbounded_channel();
@@ -105,7 +112,8 @@ impl Shell {
             leftovers_dir: parts.leftovers_dir,
             reconnect: parts.reconnect,
             abandon: parts.abandon,
-            deliver: Deliver::new(parts.names, limits, BOUNDS),
+            capacities: Some(parts.capacities),
+            deliver,
             updates,
             updates_reports,
             updates_done,
@@ -141,6 +149,7 @@ impl Shell {
                 _ = &mut self.updates_task => return Err(Error::Ended("credentials")),
                 restarted = restarted(&mut self.restart) => self.restarted(restarted),
                 () = self.reconnect.notified(), if is_up => self.restart(),
+                capacities = changed(&mut self.capacities) => self.deliver.learn(capacities),
                 entry = self.reader.next(), if has_room => self.admit(entry?),
                 () = shutdown.cancelled(), if running => self.phase = Phase::Draining,
                 () = tokio::time::sleep_until(wake.into()) => {}
@@ -286,6 +295,17 @@ impl Shell {
         let tick = Instant::now() + tick;
         self.deliver.wake_at().map_or(tick, |wake| wake.min(tick))
     }
+}
+
+/// Waits for news of what topics take, for ever when there will be none.
+async fn changed(capacities: &mut Option<watch::Receiver<Capacities>>) -> Capacities {
+    if let Some(receiver) = capacities {
+        if receiver.changed().await.is_ok() {
+            return receiver.borrow_and_update().clone();
+        }
+        *capacities = None;
+    }
+    pending().await
 }
 
 /// Waits for a restart that is under way, for ever when there is none.

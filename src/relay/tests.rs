@@ -133,6 +133,7 @@ impl Bench {
             journal_metrics: metrics.journal.clone(),
             kafka_metrics: metrics.kafka.clone(),
             leftovers_dir: leftovers.clone(),
+            capacities: watch::channel(Capacities::default()).1,
             reconnect: reconnect.clone(),
             abandon: abandon.clone(),
         };

@@ -1,3 +1,5 @@
+//! The settings, merged and judged.
+
 use super::*;
 use crate::secret::Secret;
 
