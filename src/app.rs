@@ -6,6 +6,7 @@
 
 pub mod arguments;
 pub mod config;
+pub mod control;
 pub mod demo;
 pub mod exit;
 pub mod ingress;

@@ -8,6 +8,8 @@ pub mod layers;
 pub mod problem;
 pub mod show;
 
+use std::path::PathBuf;
+
 use serde::{Deserialize, Serialize};
 
 use crate::kafka::TopicNames;
@@ -59,6 +61,14 @@ impl Config {
         TopicNames::new(&self.topics, self.ingress.max_body_bytes.as_u64())
     }
 
+    /// Where whoever acts on the ingress talks to it.
+    ///
+    /// # Errors
+    /// When no socket can have that path.
+    pub fn control_socket(&self) -> Result<PathBuf, telemetry::admin::PathTooLong> {
+        self.admin.control_socket(&self.journal.dir)
+    }
+
     /// What every process needs to be right, whatever it is.
     ///
     /// # Errors
@@ -84,6 +94,7 @@ impl Config {
                 problems.note("ingress", self.ingress.validate());
                 problems.note("journal", self.journal.validate(self.ingress.max_body_bytes.as_u64()));
                 problems.note("credentials", self.credentials.check_sealing());
+                problems.note("admin.control_socket", self.control_socket());
             }
             Role::Enricher => {
                 problems.note("connector", self.connector.check_token());

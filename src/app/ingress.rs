@@ -14,7 +14,10 @@ use serde_json::{Value, json};
 use tokio::{net::TcpListener, task::JoinSet, time::Instant};
 use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 
-use super::{Exit, Failure};
+use super::{
+    Exit, Failure,
+    control::server::{self as control, Socket},
+};
 use crate::{
     config::{Config, Role},
     credentials::seal::{KeyRing, Sealer},
@@ -73,6 +76,7 @@ pub struct Bridge {
     server: Part,
     relay: Part,
     background: JoinSet<&'static str>,
+    control: Part,
     admin: Part,
 }
 
@@ -139,6 +143,7 @@ impl Bridge {
         let opened = open_journal(config, &metrics).await?;
         let journal = opened.handle;
         vouch(&health, &journal);
+        let control = open_control(config, control::Parts { journal: journal.clone() })?;
 
         let (reports_in, reports) = tokio::sync::mpsc::unbounded_channel();
         let producer = Producer::start(&config.kafka, metrics.kafka.clone(), reports_in)
@@ -194,6 +199,7 @@ impl Bridge {
             server,
             relay,
             background,
+            control,
             admin,
         })
     }
@@ -205,6 +211,7 @@ impl Bridge {
         tokio::select! {
             failure = self.server.failed() => failure,
             failure = self.relay.failed() => failure,
+            failure = self.control.failed() => failure,
             failure = self.admin.failed() => failure,
             Some(ended) = self.background.join_next() => match ended {
                 Ok(name) => Failure::bug(format!("{name} ended although nobody stopped it")),
@@ -218,7 +225,7 @@ impl Bridge {
     /// # Errors
     /// When a part ends with a failure of its own, or the journal cannot be closed in order.
     pub async fn drain(self, config: &Config, shutdown: &Shutdown) -> Result<Exit, Failure> {
-        let Self { health, journal, producer, server, relay, mut background, admin, .. } = self;
+        let Self { health, journal, producer, server, relay, mut background, control, admin, .. } = self;
         health.draining();
         let deadline = Instant::now() + config.shutdown.timeout;
         let parts = async {
@@ -237,6 +244,8 @@ impl Bridge {
         if ended.is_some() {
             producer.flush(deadline - Instant::now()).await;
         }
+        // Before the journal lets go of the directory: the next process makes its own socket there.
+        control.end().await?;
         let pending = journal.status().pending_records;
         let closed =
             journal.close().await.map_err(|error| Failure::io("the journal did not close in order", &error));
@@ -281,6 +290,17 @@ async fn open_journal(config: &Config, metrics: &Metrics) -> Result<journal::Ope
             .await
             .map_err(|error| Failure::bug(format!("opening the journal broke off: {error}")))?;
     opened.map_err(|error| Failure::io(&format!("cannot open the journal in {dir}"), &error))
+}
+
+/// The journal is open, so the socket in its directory is this process's.
+fn open_control(config: &Config, parts: control::Parts) -> Result<Part, Failure> {
+    let path = config.control_socket().map_err(|error| Failure::configuration(&error))?;
+    let socket = Socket::bind(&path)
+        .map_err(|error| Failure::io(&format!("cannot listen on {}", path.display()), &error))?;
+    Ok(Part::spawn("control socket", |stop| async move {
+        control::run(socket, parts, stop).await;
+        Ok(())
+    }))
 }
 
 /// Only the journal decides whether a delivery can be accepted.
