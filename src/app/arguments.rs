@@ -48,7 +48,7 @@ pub enum Command {
         #[command(subcommand)]
         command: Topics,
     },
-    /// Look into the journal, also while the ingress is running.
+    /// Look into the journal or drain it, while the ingress is running.
     Journal {
         /// What to look at.
         #[command(subcommand)]
@@ -118,8 +118,11 @@ pub enum Topics {
 /// `mews-bridge journal`
 #[derive(Debug, Subcommand)]
 pub enum Journal {
-    /// The deliveries that are in the journal, oldest first.
+    /// The deliveries that are pending, oldest first.
     Ls {
+        /// Those as well that have left, while their segment is still there.
+        #[arg(long)]
+        all: bool,
         /// How the list looks.
         #[command(flatten)]
         output: Output,
@@ -134,6 +137,15 @@ pub enum Journal {
     Cat {
         /// Delivery id, or a ce_id of one of its records.
         id: String,
+    },
+    /// Make the running ingress take no more deliveries, and wait until those it has are in Kafka.
+    ///
+    /// It goes on answering, with 503. Exit 0 when the journal is drained, 75 when the timeout is
+    /// over, 69 when no process answers on the control socket.
+    Drain {
+        /// How long to wait. The drain itself goes on after that.
+        #[arg(long, default_value = "10m", value_parser = humantime::parse_duration)]
+        timeout: Duration,
     },
 }
 

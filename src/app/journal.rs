@@ -1,4 +1,9 @@
-//! `mews-bridge journal ls|verify|cat`: looks, never touches, also while the ingress is running.
+//! `mews-bridge journal ls|verify|cat|drain`, also while the ingress is running.
+//!
+//! The first three look at the files and never touch them; whatever changes something is asked of the
+//! running process by its control socket.
+
+mod drain;
 
 use serde_json::Value;
 
@@ -16,26 +21,43 @@ use crate::{
 /// Runs the command.
 ///
 /// # Errors
-/// When the journal cannot be read, or `cat` does not find its delivery.
+/// When the journal cannot be read, a delivery is not found, or the process that is asked says no.
 pub fn run(command: Command, config: &Config) -> Result<Exit, Failure> {
+    match command {
+        Command::Ls { all, output } => {
+            let which = if all { Which::All } else { Which::Pending };
+            ls(open(config)?, which, output)
+        }
+        Command::Verify { output } => verify(open(config)?, output),
+        Command::Cat { id } => cat(open(config)?, &id),
+        Command::Drain { timeout } => drain::run(config, timeout),
+    }
+}
+
+fn open(config: &Config) -> Result<Scan<'static>, Failure> {
     let dir = &config.journal.dir;
     let unreadable = |error: &dyn std::error::Error| Failure::io("cannot read the journal", error);
     // A journal that was never there is a wrong path, and must not look like an empty one.
     std::fs::read_dir(dir)
         .map_err(|error| Failure::io(&format!("there is no journal in {}", dir.display()), &error))?;
-    let scan = journal::scan(dir, &Real).map_err(|error| unreadable(&error))?;
-    match command {
-        Command::Ls { output } => ls(scan, output),
-        Command::Verify { output } => verify(scan, output),
-        Command::Cat { id } => cat(scan, &id),
-    }
+    journal::scan(dir, &Real).map_err(|error| unreadable(&error))
 }
 
-fn ls(scan: Scan<'_>, output: Output) -> Result<Exit, Failure> {
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Which {
+    /// Those that have not left.
+    Pending,
+    /// Those as well that have left, while their segment is there.
+    All,
+}
+
+fn ls(scan: Scan<'_>, which: Which, output: Output) -> Result<Exit, Failure> {
     let through = scan.completed_through();
     let mut list = List::new(&["sequence", "delivery", "accepted_at", "content", "bytes", "state"]);
     for finding in scan {
-        if let Finding::Entry(entry) = read(finding)? {
+        if let Finding::Entry(entry) = read(finding)?
+            && (which == Which::All || entry.sequence > through)
+        {
             list.push(row(&entry, through));
         }
     }
