@@ -54,6 +54,18 @@ pub enum Command {
         #[command(subcommand)]
         command: Journal,
     },
+    /// Look at what was not understood.
+    Quarantine {
+        /// What to look at.
+        #[command(subcommand)]
+        command: Quarantine,
+    },
+    /// Look at what was understood and could not be delivered.
+    DeadLetters {
+        /// What to look at.
+        #[command(subcommand)]
+        command: DeadLetters,
+    },
 }
 
 /// `mews-bridge demo`
@@ -146,6 +158,44 @@ pub enum Journal {
         /// How long to wait. The drain itself goes on after that.
         #[arg(long, default_value = "10m", value_parser = humantime::parse_duration)]
         timeout: Duration,
+    },
+}
+
+/// `mews-bridge quarantine`
+#[derive(Debug, Subcommand)]
+pub enum Quarantine {
+    /// What is in the quarantine and why; never the bodies.
+    Ls {
+        /// How the list looks.
+        #[command(flatten)]
+        output: Output,
+    },
+    /// Write one body to standard output, and nothing else. Exit 74 if there is none of this id.
+    Cat {
+        /// Open what is sealed in it, with credentials.sealing_key_files. Secrets come out as they are.
+        #[arg(long)]
+        open: bool,
+        /// Its ce_id, or its delivery id where that says enough.
+        id: String,
+    },
+}
+
+/// `mews-bridge dead-letters`
+#[derive(Debug, Subcommand)]
+pub enum DeadLetters {
+    /// The dead letters and why, those in files beside the journal as well; never their values.
+    Ls {
+        /// How the list looks.
+        #[command(flatten)]
+        output: Output,
+    },
+    /// Write the value of one record to standard output, and nothing else. Exit 74 if there is none of this id.
+    Cat {
+        /// Of several records of one id, the one that was for this topic.
+        #[arg(long)]
+        topic: Option<String>,
+        /// Its ce_id, or its delivery id where that says enough.
+        id: String,
     },
 }
 
