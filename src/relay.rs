@@ -13,12 +13,14 @@
 //! acknowledged by Kafka, dead-lettered and that acknowledged, or kept in a file; on a topic the
 //! records of a key keep the order in which they were accepted; a topic that is not to be had does
 //! not hold back the others; memory is bounded, and at the bound the journal is not read. The app
-//! runs it; it never answers Mews, never reads a secret, and never gives up an accepted delivery.
+//! runs it; it never answers Mews, never reads a secret, and never gives up an accepted delivery
+//! unless an operator asks it to by name.
 
 pub mod credentials;
 pub mod cursor;
 pub mod dead_letter;
 pub mod deliver;
+pub mod discard;
 pub mod draft;
 pub mod fan_out;
 pub mod hold;
@@ -34,13 +36,14 @@ use std::{
 };
 
 use tokio::{
-    sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel},
+    sync::mpsc::{Receiver, UnboundedReceiver, UnboundedSender, unbounded_channel},
     task::JoinHandle,
 };
 use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 
 use self::{
     deliver::{BOUNDS, Deliver, Notice, Step},
+    discard::{Discard, Discarded},
     lane::{Change, Content, Limits},
 };
 use crate::{
@@ -48,7 +51,7 @@ use crate::{
     journal,
     kafka::{self, Producer, Report, TopicNames},
     telemetry::metrics::{self, JournalState, Stage},
-    webhook::Discriminators,
+    webhook::{Delivery, Discriminators},
 };
 
 /// Steps between two looks at what else has happened.
@@ -72,6 +75,8 @@ pub struct Parts {
     pub producer: Arc<Producer>,
     /// What the producer reports.
     pub reports: UnboundedReceiver<Report>,
+    /// Deliveries that an operator gives up.
+    pub discards: Receiver<Discard>,
     /// How topics are called.
     pub names: TopicNames,
     /// Which discriminators have a topic.
@@ -132,6 +137,7 @@ struct Relay {
     journal: journal::Handle,
     producer: Arc<Producer>,
     reports: UnboundedReceiver<Report>,
+    discards: Receiver<Discard>,
     discriminators: Discriminators,
     journal_metrics: metrics::Journal,
     kafka_metrics: metrics::Kafka,
@@ -178,6 +184,7 @@ impl Relay {
             journal: parts.journal,
             producer: parts.producer,
             reports: parts.reports,
+            discards: parts.discards,
             discriminators: parts.discriminators,
             journal_metrics: parts.journal_metrics,
             kafka_metrics: parts.kafka_metrics,
@@ -214,6 +221,8 @@ impl Relay {
                 done = self.updates_done.recv() => self.updated(done.ok_or(Error::Ended("credentials"))?),
                 _ = &mut self.updates_task => return Err(Error::Ended("credentials")),
                 restarted = restarted(&mut self.restart) => self.restarted(restarted),
+                // Without anybody left to ask, the others go on.
+                Some(discard) = self.discards.recv() => self.discard(discard).await,
                 entry = self.reader.next(), if has_room => self.admit(entry?),
                 () = shutdown.cancelled(), if running => self.phase = Phase::Draining,
                 () = tokio::time::sleep_until(wake.into()) => {}
@@ -281,6 +290,29 @@ impl Relay {
             credentials::Done::Delivered(sequence) => self.deliver.news_delivered(sequence),
             credentials::Done::Refused(refused) => self.deliver.news_refused(refused, Instant::now()),
         }
+    }
+
+    /// Gives a delivery up if it is the one that is meant.
+    async fn discard(&mut self, Discard { sequence, id, reply }: Discard) {
+        let came_of_it = match self.deliver.location(sequence) {
+            None => Discarded::NotOpen,
+            Some(location) => {
+                match self.reader.refetch(location).await.map(|payload| Delivery::decode(&payload)) {
+                    Ok(Ok(delivery)) if delivery.id == id => {
+                        match self.deliver.discard(sequence, Instant::now()) {
+                            Some(records) => Discarded::Done { records },
+                            None => Discarded::NotOpen,
+                        }
+                    }
+                    Ok(_) | Err(_) => Discarded::Other,
+                }
+            }
+        };
+        if let Discarded::Done { records } = came_of_it {
+            tracing::warn!(delivery = %id, records, "delivery {id} was discarded by an operator, {records} of its records are not in Kafka");
+        }
+        // Whoever asked may have gone; what was done stays done.
+        let _ = reply.send(came_of_it);
     }
 
     /// Restarts a client that is down, not more often than the waits allow.

@@ -130,11 +130,8 @@ pub enum Topics {
 /// `mews-bridge journal`
 #[derive(Debug, Subcommand)]
 pub enum Journal {
-    /// The deliveries that are pending, oldest first.
+    /// The deliveries that are not in Kafka yet, oldest first.
     Ls {
-        /// Those as well that have left, while their segment is still there.
-        #[arg(long)]
-        all: bool,
         /// How the list looks.
         #[command(flatten)]
         output: Output,
@@ -149,6 +146,17 @@ pub enum Journal {
     Cat {
         /// Delivery id, or a ce_id of one of its records.
         id: String,
+    },
+    /// Make the running ingress give one stuck delivery up: it is never delivered, nor kept anywhere.
+    ///
+    /// It is counted as discarded once all older deliveries have left as well; a process that ends
+    /// before that tries it again.
+    Discard {
+        /// Delivery id, or a ce_id of one of its records.
+        id: String,
+        /// It is meant. Without it: say what would happen, and exit 64.
+        #[arg(long)]
+        yes: bool,
     },
     /// Make the running ingress take no more deliveries, and wait until those it has are in Kafka.
     ///

@@ -11,6 +11,7 @@
 //! |---|---|---|
 //! | `{"do":"drain"}` | the journal takes no more; what is in it goes out | the journal's status |
 //! | `{"do":"status"}` | nothing | the journal's status |
+//! | `{"do":"discard","sequence":7,"id":"…"}` | that delivery is given up | `{"records":n}` of it that are not in Kafka |
 //! | `{"do":"log","filter":"…"}` | other filter directives for the log, until the end of the process | `null` |
 //!
 //! The answer is `{"done":…}`, or `{"refused":"…"}` with a sentence for a person. [`server`] runs in the
@@ -23,6 +24,9 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use uuid::Uuid;
+
+use crate::journal::Sequence;
 
 /// Bytes of a line, its end included.
 const LINE_BYTES_MAX: u64 = 16 * 1024;
@@ -37,6 +41,13 @@ pub enum Request {
     Drain {},
     /// Say how the journal is.
     Status {},
+    /// Give one delivery up.
+    Discard {
+        /// Its place in the journal.
+        sequence: Sequence,
+        /// Its id.
+        id: Uuid,
+    },
     /// Log by other filter directives.
     Log {
         /// As `telemetry.log` has them.

@@ -143,7 +143,8 @@ impl Bridge {
         let opened = open_journal(config, &metrics).await?;
         let journal = opened.handle;
         vouch(&health, &journal);
-        let control = open_control(config, control::Parts { journal: journal.clone() })?;
+        let (discards, discards_asked) = relay::discard::channel();
+        let control = open_control(config, control::Parts { journal: journal.clone(), discards })?;
 
         let (reports_in, reports) = tokio::sync::mpsc::unbounded_channel();
         let producer = Producer::start(&config.kafka, metrics.kafka.clone(), reports_in)
@@ -154,6 +155,7 @@ impl Bridge {
             journal: journal.clone(),
             producer: Arc::clone(&producer),
             reports,
+            discards: discards_asked,
             names: names.clone(),
             discriminators: discriminators.clone(),
             consumer: config.kafka.consumer().map_err(|error| Failure::configuration(&error))?,

@@ -1,12 +1,14 @@
-//! `mews-bridge journal ls|verify|cat|drain`, also while the ingress is running.
+//! `mews-bridge journal ls|verify|cat|drain|discard`, also while the ingress is running.
 //!
 //! The first three look at the files and never touch them; whatever changes something is asked of the
 //! running process by its control socket.
 
+mod discard;
 mod drain;
 
 use serde_json::Value;
 
+use self::discard::Consent;
 use super::{
     Exit, Failure,
     arguments::{Journal as Command, Output},
@@ -14,7 +16,7 @@ use super::{
 };
 use crate::{
     config::Config,
-    journal::{self, Entry, Finding, Scan, Sequence, disk::Real},
+    journal::{self, Entry, Finding, Scan, disk::Real},
     webhook::{Content, Delivery},
 };
 
@@ -24,12 +26,13 @@ use crate::{
 /// When the journal cannot be read, a delivery is not found, or the process that is asked says no.
 pub fn run(command: Command, config: &Config) -> Result<Exit, Failure> {
     match command {
-        Command::Ls { all, output } => {
-            let which = if all { Which::All } else { Which::Pending };
-            ls(open(config)?, which, output)
-        }
+        Command::Ls { output } => ls(open(config)?, output),
         Command::Verify { output } => verify(open(config)?, output),
         Command::Cat { id } => cat(open(config)?, &id),
+        Command::Discard { id, yes } => {
+            let consent = if yes { Consent::Given } else { Consent::Missing };
+            discard::run(open(config)?, &id, consent, config)
+        }
         Command::Drain { timeout } => drain::run(config, timeout),
     }
 }
@@ -43,30 +46,21 @@ fn open(config: &Config) -> Result<Scan<'static>, Failure> {
     journal::scan(dir, &Real).map_err(|error| unreadable(&error))
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Which {
-    /// Those that have not left.
-    Pending,
-    /// Those as well that have left, while their segment is there.
-    All,
-}
-
-fn ls(scan: Scan<'_>, which: Which, output: Output) -> Result<Exit, Failure> {
+fn ls(scan: Scan<'_>, output: Output) -> Result<Exit, Failure> {
     let through = scan.completed_through();
-    let mut list = List::new(&["sequence", "delivery", "accepted_at", "content", "bytes", "state"]);
+    let mut list = List::new(&["sequence", "delivery", "accepted_at", "content", "bytes"]);
     for finding in scan {
         if let Finding::Entry(entry) = read(finding)?
-            && (which == Which::All || entry.sequence > through)
+            && entry.sequence > through
         {
-            list.push(row(&entry, through));
+            list.push(row(&entry));
         }
     }
     list.print(output)?;
     Ok(Exit::Clean)
 }
 
-fn row(entry: &Entry, through: Sequence) -> Vec<Value> {
-    let state = if entry.sequence <= through { "completed" } else { "pending" };
+fn row(entry: &Entry) -> Vec<Value> {
     let mut row = vec![Value::from(entry.sequence)];
     match Delivery::decode(&entry.payload) {
         Ok(delivery) => row.extend([
@@ -77,7 +71,6 @@ fn row(entry: &Entry, through: Sequence) -> Vec<Value> {
         ]),
         Err(_) => row.extend([Value::Null, Value::Null, "undecodable".into(), entry.payload.len().into()]),
     }
-    row.push(state.into());
     row
 }
 

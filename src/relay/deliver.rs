@@ -329,7 +329,7 @@ impl Deliver {
 
     fn judged(&mut self, lane: usize, verdict: Verdict, now: Instant) {
         match verdict {
-            Verdict::Acknowledged | Verdict::Again => {}
+            Verdict::Acknowledged | Verdict::Again | Verdict::Discarded => {}
             Verdict::Never(item, reason, detail) => self.never(lane, item, reason, &detail, now),
         }
         self.settle(lane, now);
@@ -395,6 +395,28 @@ impl Deliver {
         }
     }
 
+    /// Gives a delivery up: it is completed as discarded, whatever becomes of its records in flight,
+    /// and none is sent that is not. Says how many it still owed; `None` if it is not open.
+    ///
+    /// News of an integration that were handed out are still brought to their topic.
+    pub fn discard(&mut self, sequence: Sequence, now: Instant) -> Option<usize> {
+        let Open { outstanding, loaded, bytes, .. } = self.open.remove(&sequence)?;
+        self.held_bytes -= if loaded > 0 { bytes } else { 0 };
+        self.leftovers.retain(|item| item.delivery != sequence);
+        self.cursor.complete(sequence, Disposition::Discarded);
+        for lane in 0..self.lanes.len() {
+            self.lanes[lane].discard(sequence);
+            self.settle(lane, now);
+        }
+        Some(outstanding)
+    }
+
+    /// Where to read a delivery back from, as long as it is open.
+    #[must_use]
+    pub fn location(&self, sequence: Sequence) -> Option<Location> {
+        self.open.get(&sequence).map(|open| open.location)
+    }
+
     /// The news of a delivery are in `mews.credentials`.
     pub fn news_delivered(&mut self, sequence: Sequence) {
         self.news = self.news.saturating_sub(1);
@@ -404,6 +426,9 @@ impl Deliver {
     /// `mews.credentials` will not take the news of a delivery: they become a dead letter.
     pub fn news_refused(&mut self, refused: super::credentials::Refused, now: Instant) {
         self.news = self.news.saturating_sub(1);
+        if !self.open.contains_key(&refused.sequence) {
+            return;
+        }
         self.notices.push(Notice::DeadLetter(refused.dead_letter.reason));
         let form = Form::DeadLetter(Box::new(refused.dead_letter));
         let item = self.item(refused.sequence, refused.number, form, refused.content, now);

@@ -136,11 +136,13 @@ impl Bench {
         let config =
             kafka::Config { bootstrap_servers: broker.bootstrap.clone(), ..kafka::Config::default() };
         let (to_reports, reports) = unbounded_channel();
+        let (_, discards) = discard::channel();
         let parts = Parts {
             reader: opened.reader,
             journal: opened.handle.clone(),
             producer: Arc::new(Producer::start(&config, metrics.kafka.clone(), to_reports).unwrap()),
             reports,
+            discards,
             names: TopicNames::new(&kafka::topics::Config::default(), 8 << 20).unwrap(),
             discriminators: Discriminators::default(),
             consumer: config.consumer().unwrap(),

@@ -13,17 +13,22 @@ use std::{
     time::Duration,
 };
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::{
     io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader},
     net::{UnixListener, UnixSocket, UnixStream},
-    sync::Semaphore,
+    sync::{Semaphore, mpsc, oneshot},
     time::timeout,
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use uuid::Uuid;
 
 use super::{Answer, LINE_BYTES_MAX, Request, WITHIN};
-use crate::{journal, telemetry::logging};
+use crate::{
+    journal::{self, Sequence},
+    relay::discard::{Discard, Discarded},
+    telemetry::logging,
+};
 
 /// Operators at the same time; more wait.
 const CONNECTIONS_MAX: usize = 8;
@@ -35,6 +40,8 @@ const ACCEPT_WAIT: Duration = Duration::from_millis(100);
 pub struct Parts {
     /// Is drained and asked how it is.
     pub journal: journal::Handle,
+    /// Goes to the relay.
+    pub discards: mpsc::Sender<Discard>,
 }
 
 /// A socket that is listened on; its file goes when it is dropped.
@@ -144,6 +151,7 @@ async fn answer(request: Request, parts: &Parts) -> Answer {
             done(&status)
         }
         Request::Status {} => done(&parts.journal.status()),
+        Request::Discard { sequence, id } => discard(sequence, id, parts).await,
         Request::Log { filter } => match logging::set_filter(&filter) {
             Ok(()) => {
                 tracing::info!(filter, "logging by {filter:?} from now on");
@@ -151,6 +159,26 @@ async fn answer(request: Request, parts: &Parts) -> Answer {
             }
             Err(error) => Answer::Refused(crate::config::problem::chain(&error)),
         },
+    }
+}
+
+async fn discard(sequence: Sequence, id: Uuid, parts: &Parts) -> Answer {
+    let (reply, answer) = oneshot::channel();
+    let asked = async {
+        parts.discards.send(Discard { sequence, id, reply }).await.ok()?;
+        answer.await.ok()
+    };
+    match timeout(WITHIN, asked).await {
+        Ok(Some(Discarded::Done { records })) => Answer::Done(json!({ "records": records })),
+        Ok(Some(Discarded::NotOpen)) => Answer::Refused(
+            "it has left meanwhile, or it waits behind so many others that the relay has not read it yet"
+                .to_owned(),
+        ),
+        Ok(Some(Discarded::Other)) => {
+            Answer::Refused("the journal holds something else in its place".to_owned())
+        }
+        Ok(None) => Answer::Refused("the relay has ended".to_owned()),
+        Err(_) => Answer::Refused("the relay is busy; it may still come to pass".to_owned()),
     }
 }
 

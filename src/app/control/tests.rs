@@ -8,7 +8,10 @@ use std::{
 };
 
 use serde_json::json;
-use tokio::task::{JoinHandle, spawn_blocking};
+use tokio::{
+    sync::mpsc::Receiver,
+    task::{JoinHandle, spawn_blocking},
+};
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -18,6 +21,7 @@ use super::{
 };
 use crate::{
     journal,
+    relay::discard::{Discard, Discarded},
     telemetry::metrics::{Metrics, Names},
 };
 
@@ -26,6 +30,8 @@ struct Bench {
     path: PathBuf,
     shutdown: CancellationToken,
     server: JoinHandle<()>,
+    /// The relay's end.
+    asked: Receiver<Discard>,
     dir: tempfile::TempDir,
 }
 
@@ -36,9 +42,10 @@ impl Bench {
         let metrics = Metrics::new(&Names::default()).journal;
         let journal = journal::open(&config, Arc::new(journal::disk::Real), metrics).unwrap().handle;
         let (path, shutdown) = (dir.path().join("control.sock"), CancellationToken::new());
-        let parts = Parts { journal: journal.clone() };
+        let (discards, asked) = crate::relay::discard::channel();
+        let parts = Parts { journal: journal.clone(), discards };
         let server = tokio::spawn(run(Socket::bind(&path).unwrap(), parts, shutdown.clone()));
-        Self { journal, path, shutdown, server, dir }
+        Self { journal, path, shutdown, server, asked, dir }
     }
 
     async fn ask(&self, request: Request) -> Result<serde_json::Value, Error> {
@@ -112,4 +119,28 @@ async fn what_is_no_request_is_refused_and_changes_nothing() {
     assert_eq!(bench.journal.status().state, "open");
     let refused = bench.ask(Request::Log { filter: "a=b=c".into() }).await;
     assert!(matches!(refused, Err(Error::Refused(reason)) if reason.contains("a=b=c")));
+}
+
+#[tokio::test]
+async fn a_discard_goes_to_the_relay_and_its_answer_comes_back() {
+    let mut bench = Bench::start();
+    let request = Request::Discard { sequence: 7, id: uuid::Uuid::from_u128(1) };
+    for (came_of_it, expected) in
+        [(Discarded::Done { records: 3 }, Ok(json!({ "records": 3 }))), (Discarded::NotOpen, Err("has left"))]
+    {
+        let (path, request) = (bench.path.clone(), request.clone());
+        let answer = spawn_blocking(move || ask(&path, &request));
+        let asked = bench.asked.recv().await.unwrap();
+        assert_eq!((asked.sequence, asked.id.as_u128()), (7, 1));
+        asked.reply.send(came_of_it).unwrap();
+        match (answer.await.unwrap(), expected) {
+            (Ok(done), Ok(expected)) => assert_eq!(done, expected),
+            (Err(Error::Refused(reason)), Err(part)) => assert!(reason.contains(part), "{reason}"),
+            (answer, expected) => panic!("{answer:?} instead of {expected:?}"),
+        }
+    }
+    drop(bench.asked);
+    let path = bench.path.clone();
+    let ended = spawn_blocking(move || ask(&path, &request)).await.unwrap();
+    assert!(matches!(ended, Err(Error::Refused(reason)) if reason.contains("ended")));
 }

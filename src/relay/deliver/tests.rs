@@ -60,6 +60,8 @@ enum Turn {
     /// From now on, a batch of a topic may be this large.
     Shrink(usize, usize),
     Pass(Duration),
+    /// An operator gives up a delivery that is open, if there is one.
+    Discard(prop::sample::Index),
 }
 
 fn any_turn() -> impl Strategy<Value = Turn> {
@@ -78,6 +80,7 @@ fn any_turn() -> impl Strategy<Value = Turn> {
             .prop_map(|(topic, bytes)| Turn::Shrink(topic, bytes)),
         4 => (0u64..50_000).prop_map(|millis| Turn::Pass(Duration::from_millis(millis))),
         1 => Just(Turn::Pass(Duration::from_secs(200))),
+        1 => any::<prop::sample::Index>().prop_map(Turn::Discard),
     ]
 }
 
@@ -116,6 +119,12 @@ struct World {
     told: u64,
     ever_away: bool,
     ever_small: bool,
+    /// Events of each delivery.
+    events: Vec<Vec<Id>>,
+    /// Events of deliveries that were given up.
+    given_up: BTreeSet<Id>,
+    /// Those of them that were never with the client.
+    withheld: BTreeSet<Id>,
 }
 
 fn id_of(record: &Record) -> Id {
@@ -148,6 +157,9 @@ impl World {
             told: 0,
             ever_away: false,
             ever_small: false,
+            events: Vec::new(),
+            given_up: BTreeSet::new(),
+            withheld: BTreeSet::new(),
         }
     }
 
@@ -171,6 +183,13 @@ impl World {
                 self.ever_small = true;
             }
             Turn::Pass(time) => self.now += time,
+            Turn::Discard(which) => {
+                let mut open: Vec<_> = self.deliver.open.keys().copied().collect();
+                open.sort_unstable();
+                if !open.is_empty() {
+                    self.discard(*which.get(&open));
+                }
+            }
         }
         self.check();
     }
@@ -178,8 +197,10 @@ impl World {
     fn accept(&mut self, hotel: u8, events: &[(usize, Size)]) {
         let mut elements = Vec::new();
         let mut entities = Vec::new();
+        self.events.push(Vec::new());
         for (topic, size) in events {
             let n = self.sizes.len() as u64;
+            self.events.last_mut().unwrap().push(Id(n));
             self.sizes.insert(Id(n), (*topic, hotel, *size));
             let pad = match size {
                 Size::Small | Size::BigEntity => String::new(),
@@ -210,6 +231,21 @@ impl World {
             body: body.into(),
         };
         self.journal.push(delivery.encode());
+        self.read();
+    }
+
+    fn discard(&mut self, sequence: Sequence) {
+        self.deliver.discard(sequence, self.now).expect("it is open");
+        assert_eq!(self.deliver.discard(sequence, self.now), None, "it is open no longer");
+        let events = &self.events[sequence as usize - 1];
+        let sent = |topic: &Topic, id: &Id| {
+            topic.log.iter().any(|(_, each)| each == id)
+                || topic.in_flight.iter().flatten().any(|(_, record)| id_of(record) == *id)
+        };
+        let sent =
+            |id: &&Id| self.leftovers.contains(*id) || self.topics.values().any(|topic| sent(topic, id));
+        self.withheld.extend(events.iter().filter(|id| !sent(id)).cloned());
+        self.given_up.extend(events.iter().cloned());
         self.read();
     }
 
@@ -334,11 +370,12 @@ impl World {
         let largest = deliver.open.values().map(|open| open.bytes).max().unwrap_or(0);
         assert!(bytes <= BOUNDS.held_bytes + largest * (1 + deliver.lanes.len()), "{bytes} bytes are held");
         if let Some(passed) = self.deliver.take_passed() {
-            let deliveries = passed.delivered + passed.dead_lettered;
+            let deliveries = passed.delivered + passed.dead_lettered + passed.discarded;
             assert_eq!(passed.through, self.told + deliveries, "every delivery is counted once");
             self.told = passed.through;
             self.passed.delivered += passed.delivered;
             self.passed.dead_lettered += passed.dead_lettered;
+            self.passed.discarded += passed.discarded;
         }
     }
 
@@ -380,7 +417,11 @@ impl World {
             let log = &self.topics[&format!("mews.events.{}", TOPICS[*topic])].log;
             let arrived = log.iter().any(|(_, each)| each == id);
             let aside = dead.contains(id) || self.leftovers.contains(id);
-            assert!(arrived || aside, "{id:?} is lost");
+            assert!(arrived || aside || self.given_up.contains(id), "{id:?} is lost");
+            assert!(
+                !((arrived || aside) && self.withheld.contains(id)),
+                "{id:?} was given up before it was sent"
+            );
             match size {
                 Size::Huge | Size::Endless | Size::Poison => assert!(!arrived, "{id:?} is never taken"),
                 Size::Small => assert!(self.ever_away || !aside, "{id:?} is aside"),
@@ -389,16 +430,23 @@ impl World {
                 }
             }
         }
-        assert_eq!(self.passed.delivered + self.passed.dead_lettered, self.journal.len() as u64);
+        let Completed { delivered, dead_lettered, discarded, .. } = self.passed;
+        assert_eq!(delivered + dead_lettered + discarded, self.journal.len() as u64);
         assert_eq!(self.deliver.held_bytes(), 0);
     }
 
     /// The events of a key on a topic in the order in which `pick` sees them.
     fn assert_order(&self, occurrence: impl Fn(&[(Bytes, Id)]) -> Vec<(Bytes, Id)>, what: &str) {
+        let dead: BTreeSet<_> = self.topics[DEAD_LETTERS].log.iter().map(|(_, id)| id.clone()).collect();
         for name in TOPICS {
-            let log = &self.topics[&format!("mews.events.{name}")].log;
+            let log = self.topics[&format!("mews.events.{name}")].log.iter();
+            // What was given up, or went to the dead letters after its report was lost, is not sent
+            // again behind what it had overtaken.
+            let aside =
+                |id: &Id| self.given_up.contains(id) || self.leftovers.contains(id) || dead.contains(id);
+            let log: Vec<_> = log.filter(|(_, id)| !aside(id)).cloned().collect();
             let mut last: BTreeMap<Bytes, Id> = BTreeMap::new();
-            for (key, id) in occurrence(log) {
+            for (key, id) in occurrence(&log) {
                 if let Some(before) = last.insert(key, id.clone()) {
                     assert!(before < id, "{what}: {before:?} stands before {id:?} in {log:?}");
                 }
@@ -619,4 +667,42 @@ fn a_delivery_without_events_is_delivered_at_once() {
     world.accept(0, &[]);
     world.check();
     assert_eq!((world.passed.delivered, world.deliver.pending()), (1, 0));
+}
+
+#[test]
+fn a_delivery_that_is_given_up_holds_nothing_back_and_counts_as_discarded() {
+    let mut world = World::new(After::Refuses);
+    world.accept(0, &[(0, Size::Small), (1, Size::Small)]);
+    world.accept(0, &[(0, Size::Small)]);
+    // One record of the first delivery is in flight, and nothing else was sent.
+    world.send(1);
+    assert_eq!(world.deliver.discard(1, world.now), Some(2));
+    let passed = world.deliver.take_passed().unwrap();
+    assert_eq!((passed.through, passed.discarded), (1, 1), "it is not waited for what is in flight");
+    assert_eq!(world.deliver.discard(1, world.now), None);
+    world.told = 1;
+    world.passed.discarded = 1;
+    world.given_up.extend([Id(0), Id(1)]);
+    world.settle();
+    let logs = ["mews.events.CustomerAdded", "mews.events.ResourceUpdated"].map(|topic| world.log_of(topic));
+    assert_eq!((logs.iter().sum::<usize>(), world.passed.delivered), (2, 1), "one was in flight");
+    world.verify();
+}
+
+#[test]
+fn a_given_up_delivery_among_those_that_were_set_aside_is_passed_over() {
+    let mut world = World::with_a_topic_away();
+    for _ in 0..10 {
+        world.accept(0, &[(0, Size::Big)]);
+        world.rounds(2);
+    }
+    let mut open: Vec<_> = world.deliver.open.keys().copied().collect();
+    open.sort_unstable();
+    for sequence in [open[0], open[4], open[5], open[open.len() - 1]] {
+        world.discard(sequence);
+        world.check();
+    }
+    world.settle();
+    world.verify();
+    assert_eq!(world.passed.discarded, 4);
 }
