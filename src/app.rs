@@ -6,11 +6,15 @@
 
 pub mod arguments;
 pub mod config;
+pub mod control;
+pub mod dead_letters;
 pub mod demo;
 pub mod exit;
 pub mod ingress;
 pub mod journal;
 pub mod output;
+pub mod quarantine;
+pub mod records;
 pub mod topics;
 
 use crate::config::{Config, Sources, load};
@@ -37,6 +41,8 @@ pub fn run(arguments: Arguments) -> Result<Exit, Failure> {
         Command::Ingress => on_runtime(ingress::run(config)),
         Command::Topics { command } => on_runtime(topics::run(command, config)),
         Command::Journal { command } => journal::run(command, &config),
+        Command::Quarantine { command } => quarantine::run(command, &config),
+        Command::DeadLetters { command } => dead_letters::run(command, &config),
         Command::Demo(options) => on_runtime(demo::run(options, config)),
         Command::Config { .. } => unreachable!("answered before logging started"),
     }

@@ -8,6 +8,8 @@ pub mod layers;
 pub mod problem;
 pub mod show;
 
+use std::path::PathBuf;
+
 use serde::{Deserialize, Serialize};
 
 use crate::kafka::TopicNames;
@@ -82,6 +84,14 @@ impl Config {
         }
     }
 
+    /// Where whoever acts on the ingress talks to it.
+    ///
+    /// # Errors
+    /// When no socket can have that path.
+    pub fn control_socket(&self) -> Result<PathBuf, telemetry::admin::PathTooLong> {
+        self.admin.control_socket(&self.journal.dir)
+    }
+
     /// What every process needs to be right, whatever it is.
     ///
     /// # Errors
@@ -108,6 +118,7 @@ impl Config {
                 problems.note("journal", self.journal.validate(self.ingress.max_body_bytes.as_u64()));
                 problems.note("credentials", self.credentials.check_sealing());
                 problems.note("kafka", self.check_queue());
+                problems.note("admin.control_socket", self.control_socket());
             }
             Role::Enricher => {
                 problems.note("connector", self.connector.check_token());

@@ -6,6 +6,7 @@
 
 pub mod record;
 pub mod seal;
+pub mod unseal;
 
 use std::path::PathBuf;
 

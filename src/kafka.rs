@@ -7,6 +7,7 @@
 //! producer ─ callbacks ─ ledger, refusal, link      records out, one report each
 //! topics ─ names                                    what topics there are
 //! provision ─ plan, admin                           sees to it that they are
+//! browse                                            a topic as it is now, for a person
 //! embedded                                          a cluster for demo and tests
 //! ```
 //!
@@ -15,6 +16,7 @@
 //! through it; it knows no delivery, no event and no entity.
 
 mod admin;
+pub mod browse;
 mod callbacks;
 pub mod embedded;
 mod ledger;

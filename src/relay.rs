@@ -13,7 +13,8 @@
 //! acknowledged by Kafka, dead-lettered and that acknowledged, or kept in a file; on a topic the
 //! records of a key keep the order in which they were accepted; a topic that is not to be had does
 //! not hold back the others; memory is bounded, and at the bound the journal is not read. The app
-//! runs it; it never answers Mews, never reads a secret, and never gives up an accepted delivery.
+//! runs it; it never answers Mews, never reads a secret, and never gives up an accepted delivery
+//! unless an operator asks it to by name.
 
 pub mod leftovers;
 
@@ -22,6 +23,7 @@ mod credentials;
 mod cursor;
 mod dead_letter;
 mod deliver;
+pub mod discard;
 mod draft;
 mod fan_out;
 mod hold;
@@ -35,10 +37,15 @@ mod view;
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
-use tokio::sync::{Notify, mpsc::UnboundedReceiver, watch};
+use tokio::sync::{
+    Notify,
+    mpsc::{Receiver, UnboundedReceiver},
+    watch,
+};
 use tokio_util::sync::CancellationToken;
 
 use capacity::Capacities;
+use discard::Discard;
 
 use crate::{
     journal,
@@ -57,6 +64,8 @@ pub struct Parts {
     pub producer: Arc<Producer>,
     /// What the producer reports.
     pub reports: UnboundedReceiver<Report>,
+    /// Deliveries that an operator gives up.
+    pub discards: Receiver<Discard>,
     /// How topics are called.
     pub names: TopicNames,
     /// Which discriminators have a topic.

@@ -48,11 +48,23 @@ pub enum Command {
         #[command(subcommand)]
         command: Topics,
     },
-    /// Look into the journal, also while the ingress is running.
+    /// Look into the journal or drain it, while the ingress is running.
     Journal {
         /// What to look at.
         #[command(subcommand)]
         command: Journal,
+    },
+    /// Look at what was not understood.
+    Quarantine {
+        /// What to look at.
+        #[command(subcommand)]
+        command: Quarantine,
+    },
+    /// Look at what was understood and could not be delivered.
+    DeadLetters {
+        /// What to look at.
+        #[command(subcommand)]
+        command: DeadLetters,
     },
 }
 
@@ -133,6 +145,64 @@ pub enum Journal {
     /// Write the body of one delivery to standard output, as it is in the journal.
     Cat {
         /// Delivery id, or a ce_id of one of its records.
+        id: String,
+    },
+    /// Make the running ingress give one stuck delivery up: it is never delivered, nor kept anywhere.
+    ///
+    /// It is counted as discarded once all older deliveries have left as well; a process that ends
+    /// before that tries it again.
+    Discard {
+        /// Delivery id, or a ce_id of one of its records.
+        id: String,
+        /// It is meant. Without it: say what would happen, and exit 64.
+        #[arg(long)]
+        yes: bool,
+    },
+    /// Make the running ingress take no more deliveries, and wait until those it has are in Kafka.
+    ///
+    /// It goes on answering, with 503. Exit 0 when the journal is drained, 75 when the timeout is
+    /// over, 69 when no process answers on the control socket.
+    Drain {
+        /// How long to wait. The drain itself goes on after that.
+        #[arg(long, default_value = "10m", value_parser = humantime::parse_duration)]
+        timeout: Duration,
+    },
+}
+
+/// `mews-bridge quarantine`
+#[derive(Debug, Subcommand)]
+pub enum Quarantine {
+    /// What is in the quarantine and why; never the bodies.
+    Ls {
+        /// How the list looks.
+        #[command(flatten)]
+        output: Output,
+    },
+    /// Write one body to standard output, and nothing else. Exit 74 if there is none of this id.
+    Cat {
+        /// Open what is sealed in it, with credentials.sealing_key_files. Secrets come out as they are.
+        #[arg(long)]
+        open: bool,
+        /// Its ce_id, or its delivery id where that says enough.
+        id: String,
+    },
+}
+
+/// `mews-bridge dead-letters`
+#[derive(Debug, Subcommand)]
+pub enum DeadLetters {
+    /// The dead letters and why, those in files beside the journal as well; never their values.
+    Ls {
+        /// How the list looks.
+        #[command(flatten)]
+        output: Output,
+    },
+    /// Write the value of one record to standard output, and nothing else. Exit 74 if there is none of this id.
+    Cat {
+        /// Of several records of one id, the one that was for this topic.
+        #[arg(long)]
+        topic: Option<String>,
+        /// Its ce_id, or its delivery id where that says enough.
         id: String,
     },
 }

@@ -95,6 +95,7 @@ fn configure(mut config: Config, place: &Path, bootstrap: &str, token: &str) -> 
     config.ingress.tokens = [("demo".to_owned(), Secret::new(token.to_owned()))].into();
     config.ingress.token_files.clear();
     config.admin.listen = any_port;
+    config.admin.control_socket = None;
     config.journal.dir = place.join("journal");
     config.kafka = crate::kafka::Config { bootstrap_servers: bootstrap.to_owned(), ..Default::default() };
     // The embedded broker was given its topics; it has no administration of its own.

@@ -19,7 +19,10 @@ use tokio::{
 };
 use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 
-use super::{Exit, Failure};
+use super::{
+    Exit, Failure,
+    control::server::{self as control, Socket},
+};
 use crate::{
     config::{Config, Role},
     credentials::seal::{KeyRing, Sealer},
@@ -83,6 +86,7 @@ pub struct Bridge {
     server: Part,
     relay: Part,
     background: JoinSet<&'static str>,
+    control: Part,
     admin: Part,
 }
 
@@ -150,6 +154,8 @@ impl Bridge {
         let opened = open_journal(config, &metrics).await?;
         let journal = opened.handle;
         vouch(&health, &journal, &metrics);
+        let (discards, discards_asked) = relay::discard::channel();
+        let control = open_control(config, control::Parts { journal: journal.clone(), discards })?;
 
         let (reports_in, reports) = tokio::sync::mpsc::unbounded_channel();
         let producer = Producer::start(&config.kafka, metrics.kafka.clone(), reports_in)
@@ -167,6 +173,7 @@ impl Bridge {
             journal: journal.clone(),
             producer: Arc::clone(&producer),
             reports,
+            discards: discards_asked,
             names: names.clone(),
             discriminators: discriminators.clone(),
             consumer: config.kafka.consumer().map_err(|error| Failure::configuration(&error))?,
@@ -214,6 +221,7 @@ impl Bridge {
             server,
             relay,
             background,
+            control,
             admin,
         })
     }
@@ -225,6 +233,7 @@ impl Bridge {
         tokio::select! {
             failure = self.server.failed() => failure,
             failure = self.relay.failed() => failure,
+            failure = self.control.failed() => failure,
             failure = self.admin.failed() => failure,
             Some(ended) = self.background.join_next() => match ended {
                 Ok(name) => Failure::bug(format!("{name} ended although nobody stopped it")),
@@ -238,7 +247,7 @@ impl Bridge {
     /// # Errors
     /// When a part ends with a failure of its own, or the journal cannot be closed in order.
     pub async fn drain(self, config: &Config, shutdown: &Shutdown) -> Result<Exit, Failure> {
-        let Self { health, journal, producer, server, relay, mut background, admin, .. } = self;
+        let Self { health, journal, producer, server, relay, mut background, control, admin, .. } = self;
         health.draining();
         let deadline = Instant::now() + config.shutdown.timeout;
         let parts = async {
@@ -257,6 +266,8 @@ impl Bridge {
         if ended.is_some() {
             producer.flush(deadline - Instant::now()).await;
         }
+        // Before the journal lets go of the directory: the next process makes its own socket there.
+        control.end().await?;
         let pending = journal.status().pending_records;
         let closed =
             journal.close().await.map_err(|error| Failure::io("the journal did not close in order", &error));
@@ -312,6 +323,17 @@ async fn open_journal(config: &Config, metrics: &Metrics) -> Result<journal::Ope
     .await
     .map_err(|error| Failure::bug(format!("opening the journal broke off: {error}")))?;
     opened.map_err(|error| Failure::io(&format!("cannot open the journal in {dir}"), &error))
+}
+
+/// The journal is open, so the socket in its directory is this process's.
+fn open_control(config: &Config, parts: control::Parts) -> Result<Part, Failure> {
+    let path = config.control_socket().map_err(|error| Failure::configuration(&error))?;
+    let socket = Socket::bind(&path)
+        .map_err(|error| Failure::io(&format!("cannot listen on {}", path.display()), &error))?;
+    Ok(Part::spawn("control socket", |stop| async move {
+        control::run(socket, parts, stop).await;
+        Ok(())
+    }))
 }
 
 /// Only the journal decides whether a delivery can be accepted; the others are there to be read.

@@ -1,7 +1,14 @@
-//! `mews-bridge journal ls|verify|cat`: looks, never touches, also while the ingress is running.
+//! `mews-bridge journal ls|verify|cat|drain|discard`, also while the ingress is running.
+//!
+//! The first three look at the files and never touch them; whatever changes something is asked of the
+//! running process by its control socket.
+
+mod discard;
+mod drain;
 
 use serde_json::Value;
 
+use self::discard::Consent;
 use super::{
     Exit, Failure,
     arguments::{Journal as Command, Output},
@@ -16,20 +23,28 @@ use crate::{
 /// Runs the command.
 ///
 /// # Errors
-/// When the journal cannot be read, or `cat` does not find its delivery.
+/// When the journal cannot be read, a delivery is not found, or the process that is asked says no.
 pub fn run(command: Command, config: &Config) -> Result<Exit, Failure> {
+    let disk = Real::default();
+    match command {
+        Command::Ls { output } => ls(open(config, &disk)?, output),
+        Command::Verify { output } => verify(open(config, &disk)?, output),
+        Command::Cat { id } => cat(open(config, &disk)?, &id),
+        Command::Discard { id, yes } => {
+            let consent = if yes { Consent::Given } else { Consent::Missing };
+            discard::run(open(config, &disk)?, &id, consent, config)
+        }
+        Command::Drain { timeout } => drain::run(config, timeout),
+    }
+}
+
+fn open<'a>(config: &Config, disk: &'a Real) -> Result<Scan<'a>, Failure> {
     let dir = &config.journal.dir;
     let unreadable = |error: &dyn std::error::Error| Failure::io("cannot read the journal", error);
     // A journal that was never there is a wrong path, and must not look like an empty one.
     std::fs::read_dir(dir)
         .map_err(|error| Failure::io(&format!("there is no journal in {}", dir.display()), &error))?;
-    let disk = Real::default();
-    let scan = journal::scan(dir, &disk).map_err(|error| unreadable(&error))?;
-    match command {
-        Command::Ls { output } => ls(scan, output),
-        Command::Verify { output } => verify(scan, output),
-        Command::Cat { id } => cat(scan, &id),
-    }
+    journal::scan(dir, disk).map_err(|error| unreadable(&error))
 }
 
 fn ls(scan: Scan<'_>, output: Output) -> Result<Exit, Failure> {

@@ -1,6 +1,9 @@
 //! Lists on standard output: a table on a terminal, JSON lines for programs.
 
-use std::io::{self, IsTerminal as _, Write};
+use std::{
+    io::{self, IsTerminal as _, Write},
+    ops::ControlFlow,
+};
 
 use serde_json::{Map, Value};
 
@@ -77,6 +80,64 @@ fn cell(value: &Value) -> String {
     }
 }
 
+/// Rows of a table that are aligned with each other.
+const PAGE_ROWS: usize = 500;
+
+/// A list of any length, written while it is read: JSON at once, a table page by page.
+pub struct Stream<W> {
+    page: List,
+    form: Form,
+    pages: usize,
+    out: W,
+}
+
+impl Stream<io::StdoutLock<'static>> {
+    /// An empty list on standard output.
+    #[must_use]
+    pub fn to_stdout(columns: &'static [&'static str], output: Output) -> Self {
+        let out = io::stdout().lock();
+        let form = output.form.unwrap_or(if out.is_terminal() { Form::Table } else { Form::Json });
+        Self { page: List::new(columns), form, pages: 0, out }
+    }
+}
+
+impl<W: Write> Stream<W> {
+    /// Adds a row: one value a column. Breaks off with the failure when nothing can be written any
+    /// more, and with none when the reader has gone.
+    pub fn push(&mut self, row: Vec<Value>) -> ControlFlow<Result<(), Failure>> {
+        self.page.push(row);
+        let full = self.page.rows.len() >= if self.form == Form::Json { 1 } else { PAGE_ROWS };
+        if full { self.flush() } else { ControlFlow::Continue(()) }
+    }
+
+    /// Writes what is left. A table has its header even when it is empty.
+    ///
+    /// # Errors
+    /// When it cannot be written; a reader that has gone is none.
+    pub fn end(mut self) -> Result<(), Failure> {
+        if self.pages > 0 && self.page.rows.is_empty() {
+            return Ok(());
+        }
+        match self.flush() {
+            ControlFlow::Continue(()) => Ok(()),
+            ControlFlow::Break(result) => result,
+        }
+    }
+
+    fn flush(&mut self) -> ControlFlow<Result<(), Failure>> {
+        let result = match self.form {
+            Form::Table => self.page.write_table(&mut self.out),
+            Form::Json => self.page.write_json(&mut self.out),
+        };
+        self.page.rows.clear();
+        self.pages += 1;
+        match result {
+            Ok(()) => ControlFlow::Continue(()),
+            Err(error) => ControlFlow::Break(written(Err(error))),
+        }
+    }
+}
+
 /// Writes text to standard output.
 ///
 /// # Errors
@@ -113,6 +174,39 @@ mod tests {
             text,
             "TOPIC                        PARTITIONS\nmews.events.ResourceUpdated  12\nx                            -\n"
         );
+    }
+
+    #[test]
+    fn a_long_list_is_written_while_it_is_read() {
+        let stream = |form, rows: usize| {
+            let mut out = Vec::new();
+            let mut stream = Stream { page: List::new(&["n"]), form, pages: 0, out: &mut out };
+            for n in 0..rows {
+                assert!(stream.push(vec![n.into()]).is_continue());
+                assert!(stream.page.rows.len() < PAGE_ROWS, "memory is bounded");
+            }
+            stream.end().unwrap();
+            String::from_utf8(out).unwrap()
+        };
+        assert_eq!(stream(Form::Json, 2), "{\"n\":0}\n{\"n\":1}\n");
+        assert_eq!((stream(Form::Table, 0).as_str(), stream(Form::Json, 0).as_str()), ("N\n", ""));
+        let table = stream(Form::Table, 2 * PAGE_ROWS);
+        assert_eq!(table.lines().count(), 2 * PAGE_ROWS + 2, "each page has its header");
+    }
+
+    #[test]
+    fn a_reader_that_has_gone_ends_a_list_without_failure() {
+        struct Gone;
+        impl Write for Gone {
+            fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+                Err(io::ErrorKind::BrokenPipe.into())
+            }
+            fn flush(&mut self) -> io::Result<()> {
+                Ok(())
+            }
+        }
+        let mut stream = Stream { page: List::new(&["n"]), form: Form::Json, pages: 0, out: Gone };
+        assert!(matches!(stream.push(vec![1.into()]), ControlFlow::Break(Ok(()))));
     }
 
     #[test]

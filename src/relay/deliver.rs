@@ -294,7 +294,7 @@ impl Deliver {
 
     fn judged(&mut self, lane: usize, verdict: Verdict, now: Instant) {
         match verdict {
-            Verdict::Acknowledged | Verdict::Again => {}
+            Verdict::Acknowledged | Verdict::Again | Verdict::Discarded => {}
             Verdict::Never(item, reason, detail) => self.never(lane, item, reason, &detail, now),
         }
         self.settle(lane, now);
@@ -352,6 +352,20 @@ impl Deliver {
         }
     }
 
+    /// Gives a delivery up: it is completed as discarded, whatever becomes of its records in flight,
+    /// and none is sent that is not. Says how many it still owed; `None` if it is not open.
+    ///
+    /// News of an integration that were handed out are still brought to their topic.
+    pub fn discard(&mut self, sequence: Sequence, now: Instant) -> Option<usize> {
+        let outstanding = self.open.discard(sequence)?;
+        self.leftovers.retain(|item| item.delivery != sequence);
+        for lane in 0..self.lanes.len() {
+            self.lanes[lane].discard(sequence);
+            self.settle(lane, now);
+        }
+        Some(outstanding)
+    }
+
     /// How an update that [`Self::admit`] gave out ended.
     pub fn updated(&mut self, done: Done, now: Instant) {
         self.news = self.news.saturating_sub(1);
@@ -360,6 +374,8 @@ impl Deliver {
                 self.open.release(sequence);
                 self.open.settled(sequence);
             }
+            // It was given up meanwhile.
+            Done::Refused(Update { sequence, .. }, _) if self.open.get(sequence).is_none() => {}
             Done::Refused(Update { sequence, number, content }, dead_letter) => {
                 self.notices.push(Notice::DeadLetter(dead_letter.reason));
                 let form = Form::DeadLetter(Box::new(dead_letter));

@@ -52,6 +52,10 @@ pub enum Progress {
     InFlight,
     /// In the topic.
     Acknowledged,
+    /// With the client, which owes a report, and given up by an operator meanwhile.
+    Leaving,
+    /// Given up by an operator; it only keeps its place until those before it have left.
+    Discarded,
 }
 
 /// With whom an item may be in flight.

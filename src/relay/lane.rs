@@ -61,6 +61,8 @@ pub enum Verdict {
     Acknowledged,
     /// It will be sent again.
     Again,
+    /// It was given up before; nobody waits for it.
+    Discarded,
     /// The topic will never take it; it has left the lane.
     Never(Item, metrics::DeadLetter, String),
 }
@@ -240,6 +242,10 @@ impl Lane {
             (_, Some(item)) => self.flight_bytes.saturating_sub(framed(item)),
         };
         let Some(item) = self.get_mut(position) else { return Verdict::Again };
+        if item.progress == Progress::Leaving {
+            item.progress = Progress::Discarded;
+            return self.left(result, flight, now);
+        }
         let Err(refusal) = result else {
             item.progress = Progress::Acknowledged;
             if self.hold.take().is_some() {
@@ -251,6 +257,16 @@ impl Lane {
         item.attempts = item.attempts.saturating_add(1);
         self.gathering = Gathering::Yes;
         self.refused(position, refusal, flight, now)
+    }
+
+    /// Of a record that was given up, a report only says how the topic is.
+    fn left(&mut self, result: Result<(), Refusal>, flight: Flight, now: Instant) -> Verdict {
+        match result {
+            Ok(()) if self.hold.take().is_some() => self.change = Some(Change::Flowing),
+            Err(Refusal::TopicUnavailable(problem)) => self.unavailable(problem, flight, now),
+            Ok(()) | Err(Refusal::Lost | Refusal::TooLarge | Refusal::Rejected(_)) => {}
+        }
+        Verdict::Discarded
     }
 
     fn refused(&mut self, position: Position, refusal: Refusal, flight: Flight, now: Instant) -> Verdict {
@@ -331,13 +347,28 @@ impl Lane {
         }
     }
 
-    /// Takes a record from the front that is in the topic, with all before it.
+    /// Gives up the records of a delivery: those that wait are never sent, and those in flight come
+    /// back without effect. Their contents are gone, and so are they once they [`Self::settle`].
+    pub fn discard(&mut self, delivery: Sequence) {
+        for item in self.items.iter_mut().filter(|item| item.delivery == delivery) {
+            item.content = None;
+            item.progress = match item.progress {
+                Progress::InFlight | Progress::Leaving => Progress::Leaving,
+                // One in the topic as well: it must not be sent again behind one that was refused.
+                Progress::Waiting | Progress::Acknowledged | Progress::Discarded => Progress::Discarded,
+            };
+        }
+    }
+
+    /// Takes a record from the front that is in the topic or given up, with all before it.
     pub fn settle(&mut self) -> Option<Item> {
         if self.gathering == Gathering::Yes && self.in_flight() == 0 {
             self.gather();
         }
-        let settled = self.items.front()?.progress == Progress::Acknowledged;
-        if settled { self.pop() } else { None }
+        match self.items.front()?.progress {
+            Progress::Acknowledged | Progress::Discarded => self.pop(),
+            Progress::Waiting | Progress::InFlight | Progress::Leaving => None,
+        }
     }
 
     /// All in flight have come back: what follows a refused record of its key is to be sent again.
@@ -351,7 +382,7 @@ impl Lane {
                     refused.insert(item.key);
                 }
                 Progress::Acknowledged if refused.contains(&item.key) => item.progress = Progress::Waiting,
-                Progress::Acknowledged | Progress::InFlight => {}
+                Progress::Acknowledged | Progress::InFlight | Progress::Leaving | Progress::Discarded => {}
             }
         }
         self.next = self.first;
@@ -373,7 +404,7 @@ impl Lane {
         let keep = self.next.max(self.first) + 1;
         while self.aside > keep {
             let Some(item) = self.get_mut(self.aside - 1) else { return };
-            if item.progress != Progress::Waiting {
+            if !matches!(item.progress, Progress::Waiting | Progress::Discarded) {
                 return;
             }
             let delivery = item.delivery;
@@ -388,11 +419,14 @@ impl Lane {
     pub fn load(&mut self, delivery: Sequence, content: impl Fn(u32) -> Option<Content>) -> u32 {
         let mut loaded = 0;
         while let Some(item) = self.get_mut(self.aside) {
-            if item.delivery != delivery {
-                break;
+            // What was given up stands between, and has nothing to be read back.
+            if item.progress != Progress::Discarded {
+                if item.delivery != delivery {
+                    break;
+                }
+                item.content = content(item.number);
+                loaded += u32::from(item.content.is_some());
             }
-            item.content = content(item.number);
-            loaded += u32::from(item.content.is_some());
             self.aside += 1;
         }
         loaded

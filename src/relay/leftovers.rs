@@ -60,11 +60,11 @@ pub fn keep(dir: &Path, record: &Record) -> io::Result<PathBuf> {
     Ok(path)
 }
 
-/// Reads the files of a directory, in the order of their names; one that is not there has none.
+/// The files of a directory, in the order of their names; one that is not there has none.
 ///
 /// # Errors
-/// Those of the file system; a file that holds something else is [`io::ErrorKind::InvalidData`].
-pub fn list(dir: &Path) -> io::Result<Vec<Leftover>> {
+/// Those of the file system.
+pub fn list(dir: &Path) -> io::Result<Vec<PathBuf>> {
     let entries = match std::fs::read_dir(dir) {
         Ok(entries) => entries,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
@@ -73,8 +73,15 @@ pub fn list(dir: &Path) -> io::Result<Vec<Leftover>> {
     let mut paths = entries.map(|entry| Ok(entry?.path())).collect::<io::Result<Vec<_>>>()?;
     paths.retain(|path| path.extension().is_some_and(|extension| extension == "json"));
     paths.sort();
-    let read = |path: &PathBuf| Ok(serde_json::from_slice(&std::fs::read(path)?)?);
-    paths.iter().map(read).collect()
+    Ok(paths)
+}
+
+/// Reads one of these files.
+///
+/// # Errors
+/// Those of the file system; a file that holds something else is [`io::ErrorKind::InvalidData`].
+pub fn read(path: &Path) -> io::Result<Leftover> {
+    Ok(serde_json::from_slice(&std::fs::read(path)?)?)
 }
 
 impl Leftover {
@@ -91,6 +98,19 @@ impl Leftover {
     #[must_use]
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.iter().find(|(each, _)| each == name).map(|(_, value)| value.as_str())
+    }
+
+    /// Its value as it was; `None` is a tombstone.
+    ///
+    /// # Errors
+    /// [`io::ErrorKind::InvalidData`] when it is no base64.
+    pub fn value_bytes(&self) -> io::Result<Option<Vec<u8>>> {
+        let decode = |value: &String| STANDARD.decode(value);
+        self.value
+            .as_ref()
+            .map(decode)
+            .transpose()
+            .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
     }
 
     /// The file's name. A delivery can owe one `ce_id` to two topics, so the topic is part of it.
@@ -126,10 +146,10 @@ mod tests {
             keep(&dir, &record(id, topic)).unwrap();
             keep(&dir, &record(id, topic)).unwrap();
         }
-        let listed = list(&dir).unwrap();
+        let listed: Vec<_> = list(&dir).unwrap().iter().map(|path| read(path).unwrap()).collect();
         let ids: Vec<_> = listed.iter().map(|leftover| leftover.header("ce_id").unwrap()).collect();
         assert_eq!(ids, ["a-0", "a-0", "b-0"]);
-        assert_eq!(listed[0].value.as_deref(), Some("AP8="));
+        assert_eq!(listed[0].value_bytes().unwrap(), Some(vec![0, 255]));
         assert_eq!(STANDARD.decode(&listed[0].key).unwrap(), b"hotel");
     }
 

@@ -78,6 +78,16 @@ impl Open {
         }
     }
 
+    /// A delivery is given up; says how much it still owed, `None` if it is not open.
+    pub fn discard(&mut self, sequence: Sequence) -> Option<usize> {
+        let delivery = self.deliveries.remove(&sequence)?;
+        if delivery.held > 0 {
+            self.held_bytes -= delivery.bytes;
+        }
+        self.cursor.complete(sequence, Disposition::Discarded);
+        Some(delivery.outstanding)
+    }
+
     /// One of the things that it owed is where it belongs.
     pub fn settled(&mut self, sequence: Sequence) {
         if let Some(delivery) = self.deliveries.get_mut(&sequence) {

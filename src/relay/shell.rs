@@ -13,7 +13,7 @@ use std::{
 use tokio::{
     sync::{
         Notify,
-        mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel},
+        mpsc::{Receiver, UnboundedReceiver, UnboundedSender, unbounded_channel},
         watch,
     },
     task::JoinHandle,
@@ -25,6 +25,7 @@ use super::{
     capacity::Capacities,
     credentials,
     deliver::{BOUNDS, Deliver, Step},
+    discard::{Discard, Discarded},
     fan_out::fan_out,
     lane::Limits,
     leftovers,
@@ -35,7 +36,7 @@ use crate::{
     journal,
     kafka::{self, Producer, Report},
     telemetry::metrics::{self, JournalState},
-    webhook::Discriminators,
+    webhook::{Delivery, Discriminators},
 };
 
 /// Steps between two looks at what else has happened.
@@ -54,6 +55,7 @@ pub(super) struct Shell {
     journal: journal::Handle,
     producer: Arc<Producer>,
     reports: UnboundedReceiver<Report>,
+    discards: Receiver<Discard>,
     discriminators: Discriminators,
     journal_metrics: metrics::Journal,
     kafka_metrics: metrics::Kafka,
@@ -106,6 +108,7 @@ impl Shell {
             journal: parts.journal,
             producer: parts.producer,
             reports: parts.reports,
+            discards: parts.discards,
             discriminators: parts.discriminators,
             journal_metrics: parts.journal_metrics,
             kafka_metrics: parts.kafka_metrics,
@@ -150,6 +153,8 @@ impl Shell {
                 restarted = restarted(&mut self.restart) => self.restarted(restarted),
                 () = self.reconnect.notified(), if is_up => self.restart(),
                 capacities = changed(&mut self.capacities) => self.deliver.learn(capacities),
+                // Without anybody left to ask, the others go on.
+                Some(discard) = self.discards.recv() => self.discard(discard).await,
                 entry = self.reader.next(), if has_room => self.admit(entry?),
                 () = shutdown.cancelled(), if running => self.phase = Phase::Draining,
                 () = tokio::time::sleep_until(wake.into()) => {}
@@ -207,6 +212,27 @@ impl Shell {
             taken += 1;
             next = if taken < STEPS_MAX { self.reports.try_recv().ok() } else { None };
         }
+    }
+
+    /// Gives a delivery up if it is the one that is meant.
+    async fn discard(&mut self, Discard { sequence, id, reply }: Discard) {
+        let came_of_it = match self.deliver.open().get(sequence).map(|open| open.location) {
+            None => Discarded::NotOpen,
+            Some(location) => {
+                match self.reader.refetch(location).await.map(|payload| Delivery::decode(&payload)) {
+                    Ok(Ok(delivery)) if delivery.id == id => {
+                        let records = self.deliver.discard(sequence, Instant::now());
+                        records.map_or(Discarded::NotOpen, |records| Discarded::Done { records })
+                    }
+                    Ok(_) | Err(_) => Discarded::Other,
+                }
+            }
+        };
+        if let Discarded::Done { records } = came_of_it {
+            tracing::warn!(delivery = %id, records, "a delivery was discarded by an operator, so many of its records are not in Kafka");
+        }
+        // Whoever asked may have gone; what was done stays done.
+        let _ = reply.send(came_of_it);
     }
 
     /// Restarts a client that is down, not more often than the waits allow.

@@ -12,7 +12,8 @@
 use std::{
     convert::Infallible,
     net::SocketAddr,
-    path::PathBuf,
+    os::unix::ffi::OsStrExt as _,
+    path::{Path, PathBuf},
     time::{Duration, Instant},
 };
 
@@ -47,6 +48,34 @@ pub struct Config {
 impl Default for Config {
     fn default() -> Self {
         Self { listen: SocketAddr::from(([0, 0, 0, 0], 9090)), control_socket: None }
+    }
+}
+
+/// The control socket's name in the journal's directory.
+const CONTROL_SOCKET: &str = "control.sock";
+/// `sun_path` has 108 bytes, the last of which ends the path (reference: unix(7)).
+const SOCKET_PATH_BYTES_MAX: usize = 107;
+
+/// A path that no Unix socket can have.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "the path {path} has {bytes} bytes, and a socket's has {SOCKET_PATH_BYTES_MAX} at most: set admin.control_socket to a shorter one",
+    path = .path.display()
+)]
+pub struct PathTooLong {
+    path: PathBuf,
+    bytes: usize,
+}
+
+impl Config {
+    /// Where the control socket of a process with this journal is.
+    ///
+    /// # Errors
+    /// When no socket can have that path.
+    pub fn control_socket(&self, journal_dir: &Path) -> Result<PathBuf, PathTooLong> {
+        let path = self.control_socket.clone().unwrap_or_else(|| journal_dir.join(CONTROL_SOCKET));
+        let bytes = path.as_os_str().as_bytes().len();
+        if bytes > SOCKET_PATH_BYTES_MAX { Err(PathTooLong { path, bytes }) } else { Ok(path) }
     }
 }
 
@@ -161,6 +190,18 @@ mod tests {
         assert_eq!(ask(Method::GET, "/readyz", &health).await, (200, "ok\n".to_owned()));
         assert!(ask(Method::GET, "/metrics", &health).await.1.contains("\nmewsbridge_ready 1\n"));
         assert_eq!(ask(Method::GET, "/state", &health).await, (200, "{\n  \"ready\": true\n}\n".to_owned()));
+    }
+
+    #[test]
+    fn the_control_socket_is_beside_the_journal_and_its_path_fits() {
+        let journal = Path::new("data/journal");
+        let default = Config::default().control_socket(journal).unwrap();
+        assert_eq!(default, Path::new("data/journal/control.sock"));
+        let of_length =
+            |bytes| Config { control_socket: Some("x".repeat(bytes).into()), ..Config::default() };
+        assert!(of_length(SOCKET_PATH_BYTES_MAX).control_socket(journal).is_ok());
+        let said = of_length(108).control_socket(journal).unwrap_err().to_string();
+        assert!(said.contains("108 bytes") && said.contains("107"), "{said}");
     }
 
     #[tokio::test]

@@ -8,8 +8,9 @@ use std::{io::IsTerminal as _, sync::OnceLock};
 use serde::{Deserialize, Serialize};
 use tracing::{Event, Subscriber};
 use tracing_subscriber::{
-    EnvFilter, Layer,
+    EnvFilter, Layer, Registry,
     layer::{Context, SubscriberExt as _},
+    reload,
     util::SubscriberInitExt as _,
 };
 
@@ -47,10 +48,11 @@ pub enum Format {
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The directives cannot be read.
-    #[error(
-        "telemetry.log {0:?} is no list of filter directives such as \"info\" or \"info,mews_bridge::relay=debug\""
-    )]
+    #[error("{0:?} is no list of filter directives such as \"info\" or \"info,mews_bridge::relay=debug\"")]
     Filter(String, #[source] tracing_subscriber::filter::ParseError),
+    /// The filter belongs to a logger that was not started here, or is gone.
+    #[error("the log filter of this process cannot be changed")]
+    Fixed,
     /// Something else in this process logs already.
     #[error("a logger is installed already")]
     Installed(#[from] tracing_subscriber::util::TryInitError),
@@ -66,12 +68,19 @@ impl Config {
     }
 
     fn filter(&self) -> Result<EnvFilter, Error> {
-        EnvFilter::builder().parse(&self.log).map_err(|error| Error::Filter(self.log.clone(), error))
+        filter(&self.log)
     }
+}
+
+fn filter(directives: &str) -> Result<EnvFilter, Error> {
+    EnvFilter::builder().parse(directives).map_err(|error| Error::Filter(directives.to_owned(), error))
 }
 
 /// Counts lines once there is a registry to count in: logging starts before the metrics do.
 static LINES: OnceLock<Counters<Level>> = OnceLock::new();
+
+/// The filter of the process's logger, once there is one.
+static FILTER: OnceLock<reload::Handle<EnvFilter, Registry>> = OnceLock::new();
 
 /// Installs the process's logger.
 ///
@@ -89,8 +98,20 @@ pub fn start(config: &Config) -> Result<(), Error> {
     } else {
         lines.with_ansi(std::io::stderr().is_terminal()).with_target(false).boxed()
     };
-    tracing_subscriber::registry().with(config.filter()?).with(lines).with(Count).try_init()?;
+    let (filter, handle) = reload::Layer::new(config.filter()?);
+    tracing_subscriber::registry().with(filter).with(lines).with(Count).try_init()?;
+    // Only one logger is ever installed, so this is the first handle.
+    let _ = FILTER.set(handle);
     Ok(())
+}
+
+/// Logs by other directives from now on.
+///
+/// # Errors
+/// When they cannot be read; then nothing changes.
+pub fn set_filter(directives: &str) -> Result<(), Error> {
+    let filter = filter(directives)?;
+    FILTER.get().ok_or(Error::Fixed)?.reload(filter).map_err(|_| Error::Fixed)
 }
 
 /// From now on every log line is counted there.

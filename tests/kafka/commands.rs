@@ -119,6 +119,48 @@ async fn a_drained_journal_takes_nothing_more() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_drain_says_when_it_takes_too_long_and_when_there_is_nobody_to_ask() {
+    let setup = without_kafka("drain-away");
+    let nobody = setup.command(&["journal", "drain"]).must_exit(69).all();
+    assert!(nobody.contains("control.sock") && nobody.contains("start mews-bridge ingress"), "{nobody}");
+    let mut bridge = setup.start().await;
+    bridge.accept(general(HOTEL, "CustomerAdded", r#"{"Id":"a"}"#)).await;
+    let waited = setup.command(&["journal", "drain", "--timeout", "300ms"]).must_exit(75).all();
+    assert!(waited.contains("1 deliveries"), "{waited}");
+    assert_eq!(bridge.post(general(HOTEL, "CustomerAdded", r#"{"Id":"a"}"#)).await.status, 503);
+    bridge.kill();
+    assert_eq!(listed(&setup), 1, "what was accepted is in the journal");
+    setup.command(&["journal", "drain"]).must_exit(69);
+    setup.start().await.kill();
+}
+
+#[test]
+fn commands_that_need_kafka_say_so_in_time() {
+    let setup = without_kafka("away");
+    let began = std::time::Instant::now();
+    let said = setup.command(&["quarantine", "ls"]).must_exit(69).all();
+    assert!(began.elapsed() < Duration::from_secs(15), "{said}");
+    assert!(said.contains("Kafka") && said.contains("refused"), "{said}");
+}
+
+#[test]
+fn an_id_that_nothing_has_is_said_to_be_unknown() {
+    let bootstrap = Cluster::shared().bootstrap();
+    let setup = Setup::new("unknown-id", &bootstrap);
+    let missing = setup.command(&["dead-letters", "ls"]).must_exit(69).all();
+    assert!(missing.contains(&setup.topic("dead-letters")) && missing.contains("missing"), "{missing}");
+    setup.command(&["topics", "apply"]).must_exit(0);
+    assert_eq!(setup.command(&["dead-letters", "ls", "--output", "json"]).must_exit(0).text(), "");
+    for part in ["dead-letters", "quarantine", "journal"] {
+        if part == "journal" {
+            fs::create_dir(setup.journal()).expect("an empty journal");
+        }
+        let said = setup.command(&[part, "cat", "0199d1a4-5f60-7cc0-8000-1b6b1b6b1b6b"]).must_exit(74).all();
+        assert!(said.contains("0199d1a4"), "{said}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn one_stuck_delivery_can_be_discarded_by_its_id() {
     let setup = without_kafka("discarded");
     let mut bridge = setup.start().await;
