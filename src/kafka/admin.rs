@@ -109,7 +109,8 @@ impl ProducerContext for Quiet {
 impl Admin {
     pub(super) fn new(config: &Config) -> Result<Self, Error> {
         let settings = config.admin().map_err(ClientError::from)?;
-        let context = Quiet { tokens: config.tokens(None), complaint: Arc::default() };
+        let tokens = config.tokens(None).map_err(ClientError::from)?;
+        let context = Quiet { tokens, complaint: Arc::default() };
         let changer = match context.tokens {
             Some(_) => None,
             None => Some(settings.create_with_context(context.clone()).map_err(ClientError::client)?),
