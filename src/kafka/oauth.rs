@@ -1,5 +1,11 @@
 //! `[kafka.oauth]`: tokens for SASL OAUTHBEARER, by the client credentials grant (RFC 6749, 4.4).
 //!
+//! ```text
+//! [kafka.oauth] ──────────────────────────────┐
+//! sasl.oauthbearer.method = oidc ─ properties ┴─► endpoint ─┐
+//! enable.sasl.oauthbearer.unsecure.jwt ─────────► unsigned ─┴─► answer ─► librdkafka
+//! ```
+//!
 //! Guarantees: the secret is read from its file at every request, so that rotating it needs no
 //! restart; it and the tokens are in no log, error or `Debug`; secrets travel over TLS, or not
 //! further than this host. librdkafka asks for a token before the old one ends and asks again
@@ -7,17 +13,19 @@
 
 mod endpoint;
 pub(super) mod properties;
+pub(super) mod unsigned;
 
 use std::{
     error::Error as StdError,
     path::{Path, PathBuf},
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 
 use rdkafka::client::OAuthToken;
 use reqwest::Url;
 use serde::{Deserialize, Serialize};
 
+use self::unsigned::Unsigned;
 use super::{security::hidden, settings};
 use crate::{secret::Secret, telemetry::metrics};
 
@@ -78,7 +86,7 @@ impl Config {
 
     /// Files that hold what it proves itself with. They are read at every request, so a change
     /// needs no new client, but one gets its token at once instead of when the old one ends.
-    pub(super) fn files(&self) -> impl Iterator<Item = &Path> {
+    fn files(&self) -> impl Iterator<Item = &Path> {
         [&self.client_secret_file, &self.ca_file].into_iter().filter_map(Option::as_deref)
     }
 }
@@ -121,17 +129,37 @@ pub enum TokenError {
     Runtime(#[source] std::io::Error),
 }
 
-/// A source of tokens for one client.
+/// Where tokens come from.
+#[derive(Clone, Debug)]
+pub(super) enum Source {
+    /// A token endpoint.
+    Endpoint(Config),
+    /// Nowhere: they are unsigned.
+    Unsigned(Unsigned),
+}
+
+impl Source {
+    /// Files that it is read from, at every request.
+    pub(super) fn files(&self) -> impl Iterator<Item = &Path> {
+        let config = match self {
+            Self::Endpoint(config) => Some(config),
+            Self::Unsigned(_) => None,
+        };
+        config.into_iter().flat_map(Config::files)
+    }
+}
+
+/// The tokens of one client.
 #[derive(Clone, Debug)]
 pub(super) struct Tokens {
-    config: Config,
+    source: Source,
     metrics: Option<metrics::Kafka>,
 }
 
 /// What librdkafka is told when it asks for a token.
 pub(super) fn answer(tokens: Option<&Tokens>) -> Result<OAuthToken, Box<dyn StdError>> {
     let Some(tokens) = tokens else { return Err(TokenError::Unconfigured.into()) };
-    let token = tokens.fetch().map_err(|error| chain(&error))?;
+    let token = tokens.next().map_err(|error| chain(&error))?;
     if let Some(metrics) = &tokens.metrics {
         metrics.oauth_token_expiry.set(Duration::from_millis(token.lifetime_ms.unsigned_abs()).as_secs_f64());
     }
@@ -145,18 +173,30 @@ fn chain(error: &dyn StdError) -> String {
 }
 
 impl Tokens {
-    pub(super) fn new(config: Config, metrics: Option<metrics::Kafka>) -> Self {
-        Self { config, metrics }
+    pub(super) fn new(source: Source, metrics: Option<metrics::Kafka>) -> Self {
+        Self { source, metrics }
     }
 
-    /// Asks the endpoint. On a thread of its own, since the caller may be inside a runtime.
-    pub(super) fn fetch(&self) -> Result<OAuthToken, TokenError> {
-        let ask = || {
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-            runtime.map_err(TokenError::Runtime)?.block_on(endpoint::ask(&self.config))
-        };
-        std::thread::scope(|scope| scope.spawn(ask).join()).unwrap_or(Err(TokenError::NoToken))
+    /// Where they come from.
+    pub(super) fn source(&self) -> &Source {
+        &self.source
     }
+
+    fn next(&self) -> Result<OAuthToken, TokenError> {
+        match &self.source {
+            Source::Endpoint(config) => fetch(config),
+            Source::Unsigned(unsigned) => Ok(unsigned.token(SystemTime::now())),
+        }
+    }
+}
+
+/// Asks the endpoint. On a thread of its own, since the caller may be inside a runtime.
+fn fetch(config: &Config) -> Result<OAuthToken, TokenError> {
+    let ask = || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        runtime.map_err(TokenError::Runtime)?.block_on(endpoint::ask(config))
+    };
+    std::thread::scope(|scope| scope.spawn(ask).join()).unwrap_or(Err(TokenError::NoToken))
 }
 
 #[cfg(test)]

@@ -21,7 +21,8 @@ use rdkafka::{
 use serde::{Deserialize, Serialize};
 
 use super::{
-    oauth, promises,
+    oauth::{self, Source},
+    promises,
     properties::{self, Properties},
     security,
 };
@@ -166,7 +167,9 @@ impl Config {
     /// Those of [`Self::validate`], and unreadable files.
     pub fn producer(&self) -> Result<ClientConfig, ConfigError> {
         self.validate()?;
-        self.client(self.merged(&PRODUCER))
+        let mut merged = self.merged(&PRODUCER);
+        merged.retain(|(key, _)| !oauth::unsigned::is_taken(key));
+        self.client(merged)
     }
 
     /// What the producer of these settings holds at most.
@@ -200,7 +203,8 @@ impl Config {
         Ok(source.map(|source| oauth::Tokens::new(source, metrics.cloned())))
     }
 
-    /// The settings of a client that neither produces nor consumes.
+    /// The settings of a client that neither produces nor consumes. Unsigned tokens are left to
+    /// librdkafka here, since the administration client never asks for one.
     ///
     /// # Errors
     /// Those of [`Self::validate`], and unreadable files.
@@ -217,16 +221,18 @@ impl Config {
     pub fn consumer(&self) -> Result<ClientConfig, ConfigError> {
         self.validate()?;
         let mut merged = self.merged(&[]);
-        merged
-            .retain(|(key, _)| !promises::only_for_producers(key) && !PRODUCER.iter().any(|(k, _)| k == key));
+        merged.retain(|(key, _)| {
+            let set_for_producers = PRODUCER.iter().any(|(producer_key, _)| producer_key == key);
+            !promises::only_for_producers(key) && !set_for_producers && !oauth::unsigned::is_taken(key)
+        });
         self.client(merged)
     }
 
     /// Files whose change asks for new clients.
     #[must_use]
     pub fn secret_files(&self) -> Vec<PathBuf> {
-        let oauth = self.token_source().ok().flatten();
-        let oauth = oauth.iter().flat_map(oauth::Config::files);
+        let source = self.token_source().ok().flatten();
+        let oauth = source.iter().flat_map(Source::files);
         self.security.files().chain(oauth).map(Path::to_owned).collect()
     }
 
@@ -235,13 +241,24 @@ impl Config {
         self.properties.secret_keys()
     }
 
-    fn token_source(&self) -> Result<Option<oauth::Config>, ConfigError> {
-        let Some(oauth) = &self.oauth else { return oauth::properties::read(&self.properties) };
-        if let Some(key) = oauth::properties::asking(&self.properties) {
-            return Err(ConfigError::Reserved { key, instead: "kafka.oauth" });
+    fn token_source(&self) -> Result<Option<Source>, ConfigError> {
+        let section = self.oauth.is_some().then_some("kafka.oauth");
+        let endpoint = oauth::properties::asking(&self.properties);
+        let unsigned = oauth::unsigned::asking(&self.properties)?;
+        if let (Some(key), Some(instead)) = (unsigned, endpoint.or(section)) {
+            return Err(ConfigError::Reserved { key, instead });
         }
-        oauth.validate()?;
-        Ok(Some(oauth.clone()))
+        if let (Some(key), Some(instead)) = (endpoint, section) {
+            return Err(ConfigError::Reserved { key, instead });
+        }
+        if let Some(oauth) = &self.oauth {
+            oauth.validate()?;
+            return Ok(Some(Source::Endpoint(oauth.clone())));
+        }
+        if let Some(unsigned) = oauth::unsigned::read(&self.properties)? {
+            return Ok(Some(Source::Unsigned(unsigned)));
+        }
+        Ok(oauth::properties::read(&self.properties)?.map(Source::Endpoint))
     }
 
     fn check_security(&self) -> Result<(), ConfigError> {

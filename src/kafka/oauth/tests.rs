@@ -1,9 +1,6 @@
 //! Against a token endpoint on a real socket.
 
-use std::{
-    sync::{Arc, Mutex},
-    time::SystemTime,
-};
+use std::sync::{Arc, Mutex};
 
 use base64::{
     Engine as _,
@@ -59,7 +56,7 @@ fn config(url: &str) -> Config {
 }
 
 async fn fetch(config: Config, metrics: Option<metrics::Kafka>) -> Result<OAuthToken, String> {
-    let tokens = Tokens::new(config, metrics);
+    let tokens = Tokens::new(Source::Endpoint(config), metrics);
     let ask = move || answer(Some(&tokens)).map_err(|error| error.to_string());
     tokio::task::spawn_blocking(ask).await.unwrap()
 }

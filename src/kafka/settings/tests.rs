@@ -132,6 +132,30 @@ fn client_credentials_may_be_written_as_librdkafka_calls_them() {
 }
 
 #[test]
+fn unsigned_tokens_are_made_here_but_for_the_administration_client() {
+    let unsigned = "properties.security.protocol = 'SASL_SSL'\nproperties.sasl.mechanism = 'OAUTHBEARER'\n\
+        properties.enable.sasl.oauthbearer.unsecure.jwt = true\n\
+        properties.sasl.oauthbearer.config = 'principal=alice'\n";
+    let config = read(unsigned);
+    let enabled = |client: ClientConfig| client.get("enable.sasl.oauthbearer.unsecure.jwt").is_some();
+    assert!(!enabled(config.producer().unwrap()) && !enabled(config.consumer().unwrap()));
+    assert!(enabled(config.admin().unwrap()));
+    assert!(matches!(config.tokens(None).unwrap().unwrap().source(), Source::Unsigned(_)));
+    let section = "[oauth]\ntoken_url = 'https://idp/token'\nclient_id = 'x'\nclient_secret = 'y'";
+    for (other, instead) in
+        [(section, "kafka.oauth"), ("properties.sasl.oauthbearer.method = 'oidc'", "sasl.oauthbearer.method")]
+    {
+        let key = "enable.sasl.oauthbearer.unsecure.jwt";
+        let twice = refusal(&format!("{unsigned}{other}"));
+        assert_eq!(twice, format!("kafka.properties: {key} is also set by {instead}"));
+    }
+    assert!(
+        refusal("properties.enable.sasl.oauthbearer.unsecure.jwt = 'canary'")
+            .contains("must be true or false")
+    );
+}
+
+#[test]
 fn files_become_properties_and_are_named_when_they_are_not_there() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("password");
