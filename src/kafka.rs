@@ -5,6 +5,7 @@
 //!    │      ◄ promises                       and must not be told
 //!    ▼
 //! producer ─ callbacks ─ ledger, refusal, link      records out, one report each
+//! consumer                                          records in, for an owner without a group
 //! topics ─ names                                    what topics there are
 //! provision ─ plan, admin                           sees to it that they are
 //! embedded                                          a cluster for demo and tests
@@ -16,6 +17,7 @@
 
 mod admin;
 mod callbacks;
+pub mod consumer;
 pub mod embedded;
 mod ledger;
 mod link;
@@ -34,6 +36,7 @@ pub mod topics;
 
 use rdkafka::error::KafkaError;
 
+pub use consumer::Consumer;
 pub use names::TopicNames;
 pub use producer::{Placed, Producer, Refusal, Report, SendError, TopicProblem};
 pub use record::Record;

@@ -39,7 +39,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     journal,
-    kafka::{Producer, Report, TopicNames},
+    kafka::{self, Producer, Report, TopicNames},
     telemetry::metrics,
     webhook::Discriminators,
 };
@@ -58,8 +58,8 @@ pub struct Parts {
     pub names: TopicNames,
     /// Which discriminators have a topic.
     pub discriminators: Discriminators,
-    /// Settings of a consumer, to read `mews.credentials` with.
-    pub consumer: rdkafka::ClientConfig,
+    /// Settings of the consumer that reads `mews.credentials`.
+    pub consumer: kafka::Config,
     /// `kafka.give_up_topic_after`.
     pub give_up_topic_after: Duration,
     /// When the oldest pending delivery was accepted.

@@ -152,7 +152,7 @@ impl Bridge {
             reports,
             names: names.clone(),
             discriminators: discriminators.clone(),
-            consumer: config.kafka.consumer().map_err(|error| Failure::configuration(&error))?,
+            consumer: config.kafka.clone(),
             give_up_topic_after: config.kafka.give_up_topic_after,
             journal_metrics: metrics.journal.clone(),
             kafka_metrics: metrics.kafka.clone(),

@@ -200,4 +200,4 @@ fn fetch(config: &Config) -> Result<OAuthToken, TokenError> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

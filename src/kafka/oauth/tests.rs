@@ -18,9 +18,10 @@ use crate::{
 };
 
 /// What the endpoint was asked: the `authorization` header and the form.
-type Asked = Arc<Mutex<Vec<(String, String)>>>;
+pub type Asked = Arc<Mutex<Vec<(String, String)>>>;
 
-async fn endpoint(status: u16, answer: &'static str) -> (String, Asked) {
+/// A token endpoint that answers everything alike, and what it was asked.
+pub async fn endpoint(status: u16, answer: &'static str) -> (String, Asked) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}/token", listener.local_addr().unwrap());
     let asked = Asked::default();
@@ -46,7 +47,8 @@ async fn endpoint(status: u16, answer: &'static str) -> (String, Asked) {
     (url, asked)
 }
 
-fn config(url: &str) -> Config {
+/// Client credentials for it.
+pub fn config(url: &str) -> Config {
     Config {
         token_url: url.to_owned(),
         client_id: "bridge".into(),
