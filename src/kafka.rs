@@ -5,6 +5,7 @@
 //!    │      ◄ promises                       and must not be told
 //!    ▼
 //! producer ─ callbacks ─ ledger, refusal, link      records out, one report each
+//! consumer                                          records in, for an owner without a group
 //! topics ─ names                                    what topics there are
 //! provision ─ plan, admin                           sees to it that they are
 //! browse                                            a topic as it is now, for a person
@@ -18,6 +19,7 @@
 mod admin;
 pub mod browse;
 mod callbacks;
+pub mod consumer;
 pub mod embedded;
 mod ledger;
 mod link;
@@ -36,6 +38,7 @@ pub mod topics;
 
 use rdkafka::error::KafkaError;
 
+pub use consumer::Consumer;
 pub use names::TopicNames;
 pub use producer::{Placed, Producer, Refusal, Report, SendError, TopicProblem};
 pub use record::Record;

@@ -49,7 +49,7 @@ use discard::Discard;
 
 use crate::{
     journal,
-    kafka::{Producer, Report, TopicNames},
+    kafka::{self, Producer, Report, TopicNames},
     telemetry::metrics,
     webhook::Discriminators,
 };
@@ -70,8 +70,8 @@ pub struct Parts {
     pub names: TopicNames,
     /// Which discriminators have a topic.
     pub discriminators: Discriminators,
-    /// Settings of a consumer, to read `mews.credentials` with.
-    pub consumer: rdkafka::ClientConfig,
+    /// Settings of the consumer that reads `mews.credentials`.
+    pub consumer: kafka::Config,
     /// `kafka.give_up_topic_after`.
     pub give_up_topic_after: Duration,
     /// When the oldest pending delivery was accepted.

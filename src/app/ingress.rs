@@ -176,7 +176,7 @@ impl Bridge {
             discards: discards_asked,
             names: names.clone(),
             discriminators: discriminators.clone(),
-            consumer: config.kafka.consumer().map_err(|error| Failure::configuration(&error))?,
+            consumer: config.kafka.clone(),
             give_up_topic_after: config.kafka.give_up_topic_after,
             journal_metrics: metrics.journal.clone(),
             kafka_metrics: metrics.kafka.clone(),

@@ -23,7 +23,12 @@ use rdkafka::{
     producer::{Producer as _, ProducerContext, ThreadedProducer},
 };
 
-use super::{Config, Error as ClientError, callbacks, oauth, plan::Observed, topics::TopicSpec};
+use super::{
+    Config, Error as ClientError, callbacks,
+    oauth::{self, Source, Tokens},
+    plan::Observed,
+    topics::TopicSpec,
+};
 
 /// How long a change may take, and a look at the configuration.
 const WITHIN: Duration = Duration::from_secs(15);
@@ -70,14 +75,14 @@ pub struct Change {
 pub(super) struct Admin {
     /// Lists topics; unlike the administration client it can prove itself with OAuth.
     lister: ThreadedProducer<Quiet>,
-    /// None with OAuth.
+    /// None with OAuth, unless its tokens are unsigned: librdkafka makes the first of those itself.
     changer: Option<AdminClient<Quiet>>,
 }
 
 /// Says only what librdkafka thinks is worth a warning; errors come back from the requests.
 #[derive(Clone)]
 struct Quiet {
-    tokens: Option<oauth::Tokens>,
+    tokens: Option<Tokens>,
     complaint: Arc<Mutex<String>>,
 }
 
@@ -109,10 +114,13 @@ impl ProducerContext for Quiet {
 impl Admin {
     pub(super) fn new(config: &Config) -> Result<Self, Error> {
         let settings = config.admin().map_err(ClientError::from)?;
-        let context = Quiet { tokens: config.tokens(None), complaint: Arc::default() };
-        let changer = match context.tokens {
-            Some(_) => None,
-            None => Some(settings.create_with_context(context.clone()).map_err(ClientError::client)?),
+        let tokens = config.tokens(None).map_err(ClientError::from)?;
+        let context = Quiet { tokens, complaint: Arc::default() };
+        let changer = match context.tokens.as_ref().map(Tokens::source) {
+            Some(Source::Endpoint(_)) => None,
+            Some(Source::Unsigned(_)) | None => {
+                Some(settings.create_with_context(context.clone()).map_err(ClientError::client)?)
+            }
         };
         let lister = settings.create_with_context(context).map_err(ClientError::client)?;
         Ok(Self { lister, changer })

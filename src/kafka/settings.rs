@@ -21,7 +21,8 @@ use rdkafka::{
 use serde::{Deserialize, Serialize};
 
 use super::{
-    oauth, promises,
+    oauth::{self, Source},
+    promises,
     properties::{self, Properties},
     security,
 };
@@ -33,7 +34,8 @@ use crate::telemetry::metrics;
 pub struct Config {
     /// Brokers to ask first, `host:port` with commas between. Default `localhost:9092`.
     pub bootstrap_servers: String,
-    /// Any librdkafka property, over the defaults of this bridge. Default: none.
+    /// Any librdkafka property, over the defaults of this bridge. Those of client credentials
+    /// (`sasl.oauthbearer.method = "oidc"`) mean what `oauth` means. Default: none.
     pub properties: Properties,
     /// How long a record waits for a topic that is missing or forbidden, while other topics
     /// work, before it becomes a dead letter. Default `10m`.
@@ -41,7 +43,8 @@ pub struct Config {
     pub give_up_topic_after: Duration,
     /// Passwords, keys and certificates, from files. Default: none.
     pub security: security::Config,
-    /// Where the tokens of `sasl.mechanism = "OAUTHBEARER"` come from. None: no such tokens.
+    /// Where the tokens of `sasl.mechanism = "OAUTHBEARER"` come from. None: from where the
+    /// properties say, if they do.
     pub oauth: Option<oauth::Config>,
 }
 
@@ -155,9 +158,6 @@ impl Config {
     /// Those of [`ConfigError`] but `File`.
     pub fn validate(&self) -> Result<(), ConfigError> {
         self.check_security()?;
-        if let Some(oauth) = &self.oauth {
-            oauth.validate()?;
-        }
         promises::keep(&native(&self.merged(&PRODUCER))?)
     }
 
@@ -167,7 +167,9 @@ impl Config {
     /// Those of [`Self::validate`], and unreadable files.
     pub fn producer(&self) -> Result<ClientConfig, ConfigError> {
         self.validate()?;
-        self.client(self.merged(&PRODUCER))
+        let mut merged = self.merged(&PRODUCER);
+        merged.retain(|(key, _)| !oauth::unsigned::is_taken(key));
+        self.client(merged)
     }
 
     /// What the producer of these settings holds at most.
@@ -190,11 +192,19 @@ impl Config {
 
     /// Where a client of these settings has its OAuth tokens from; None without OAUTHBEARER.
     /// The metrics are for the one client that tells when its token ends.
-    pub(super) fn tokens(&self, metrics: Option<&metrics::Kafka>) -> Option<oauth::Tokens> {
-        self.oauth.as_ref().map(|oauth| oauth::Tokens::new(oauth, metrics.cloned()))
+    ///
+    /// # Errors
+    /// When that is not said, or in more ways than one.
+    pub(super) fn tokens(
+        &self,
+        metrics: Option<&metrics::Kafka>,
+    ) -> Result<Option<oauth::Tokens>, ConfigError> {
+        let source = self.token_source()?;
+        Ok(source.map(|source| oauth::Tokens::new(source, metrics.cloned())))
     }
 
-    /// The settings of a client that neither produces nor consumes.
+    /// The settings of a client that neither produces nor consumes. Unsigned tokens are left to
+    /// librdkafka here, since the administration client never asks for one.
     ///
     /// # Errors
     /// Those of [`Self::validate`], and unreadable files.
@@ -211,21 +221,44 @@ impl Config {
     pub fn consumer(&self) -> Result<ClientConfig, ConfigError> {
         self.validate()?;
         let mut merged = self.merged(&[]);
-        merged
-            .retain(|(key, _)| !promises::only_for_producers(key) && !PRODUCER.iter().any(|(k, _)| k == key));
+        merged.retain(|(key, _)| {
+            let set_for_producers = PRODUCER.iter().any(|(producer_key, _)| producer_key == key);
+            !promises::only_for_producers(key) && !set_for_producers && !oauth::unsigned::is_taken(key)
+        });
         self.client(merged)
     }
 
     /// Files whose change asks for new clients.
     #[must_use]
     pub fn secret_files(&self) -> Vec<PathBuf> {
-        let oauth = self.oauth.iter().flat_map(oauth::Config::files);
+        let source = self.token_source().ok().flatten();
+        let oauth = source.iter().flat_map(Source::files);
         self.security.files().chain(oauth).map(Path::to_owned).collect()
     }
 
     /// Names of properties whose values `config show` has to hide.
     pub fn hidden_properties(&self) -> impl Iterator<Item = &str> {
         self.properties.secret_keys()
+    }
+
+    fn token_source(&self) -> Result<Option<Source>, ConfigError> {
+        let section = self.oauth.is_some().then_some("kafka.oauth");
+        let endpoint = oauth::properties::asking(&self.properties);
+        let unsigned = oauth::unsigned::asking(&self.properties)?;
+        if let (Some(key), Some(instead)) = (unsigned, endpoint.or(section)) {
+            return Err(ConfigError::Reserved { key, instead });
+        }
+        if let (Some(key), Some(instead)) = (endpoint, section) {
+            return Err(ConfigError::Reserved { key, instead });
+        }
+        if let Some(oauth) = &self.oauth {
+            oauth.validate()?;
+            return Ok(Some(Source::Endpoint(oauth.clone())));
+        }
+        if let Some(unsigned) = oauth::unsigned::read(&self.properties)? {
+            return Ok(Some(Source::Unsigned(unsigned)));
+        }
+        Ok(oauth::properties::read(&self.properties)?.map(Source::Endpoint))
     }
 
     fn check_security(&self) -> Result<(), ConfigError> {
@@ -239,15 +272,18 @@ impl Config {
         });
         let mechanism = self.properties.get("sasl.mechanism");
         let bearer = mechanism.is_some_and(|mechanism| mechanism.eq_ignore_ascii_case("OAUTHBEARER"));
+        let tokens = self.token_source()?.is_some();
         match (sasl, mechanism) {
             (true, None) => Err(ConfigError::Security(
                 "kafka.properties: security.protocol asks for SASL, so sasl.mechanism must be set",
             )),
-            (true, Some(_)) if bearer && self.oauth.is_none() => Err(ConfigError::Security(
-                "kafka.properties: sasl.mechanism is OAUTHBEARER, so [kafka.oauth] must say where tokens come from",
+            (true, Some(_)) if bearer && !tokens => Err(ConfigError::Security(
+                "kafka.properties: sasl.mechanism is OAUTHBEARER, so [kafka.oauth] or sasl.oauthbearer.method must say \
+                 where tokens come from",
             )),
-            _ if self.oauth.is_some() && !(sasl && bearer) => Err(ConfigError::Security(
-                "[kafka.oauth] is set, but security.protocol and sasl.mechanism do not ask for OAUTHBEARER",
+            _ if tokens && !(sasl && bearer) => Err(ConfigError::Security(
+                "[kafka.oauth] or its properties are set, but security.protocol and sasl.mechanism do not ask \
+                 for OAUTHBEARER",
             )),
             _ => Ok(()),
         }
@@ -260,7 +296,7 @@ impl Config {
         for (key, value) in CONNECTION.iter().chain(needed).chain(defaults) {
             merged.set(key, *value);
         }
-        for (key, value) in self.properties.iter() {
+        for (key, value) in self.properties.iter().filter(|(key, _)| !oauth::properties::is_taken(key)) {
             merged.set(key, value);
         }
         merged.set("bootstrap.servers", self.bootstrap_servers.as_str());

@@ -31,7 +31,7 @@ use crate::{
     backoff::Backoff,
     credentials::record::Known,
     journal::Sequence,
-    kafka::{Producer, Refusal, Report, SendError, TopicNames, TopicProblem},
+    kafka::{self, Producer, Refusal, Report, SendError, TopicNames, TopicProblem},
     telemetry::metrics,
 };
 
@@ -64,8 +64,8 @@ pub enum Done {
 
 /// What the task works with.
 pub struct Parts {
-    /// Settings of a consumer, to read the topic with.
-    pub consumer: rdkafka::ClientConfig,
+    /// Settings of the consumer that reads the topic.
+    pub consumer: kafka::Config,
     /// Writes the topic.
     pub producer: Arc<Producer>,
     /// How topics are called.
@@ -105,7 +105,7 @@ pub async fn run(parts: Parts) {
 struct Keeper {
     /// Not there before it is needed, while a blocking thread reads with it, and when that came to grief.
     view: Option<View>,
-    consumer: rdkafka::ClientConfig,
+    consumer: kafka::Config,
     producer: Arc<Producer>,
     names: TopicNames,
     give_up_after: Duration,

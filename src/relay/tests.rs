@@ -3,7 +3,7 @@
 use super::*;
 use crate::{
     journal::disk::Real,
-    kafka::{self, embedded::Embedded, topics},
+    kafka::{embedded::Embedded, topics},
     telemetry::metrics::{DeadLetter, Metrics, Names, Stage},
     webhook::{Content as Kind, Delivery},
 };
@@ -115,9 +115,6 @@ impl Bench {
             bootstrap_servers: broker.embedded.bootstrap_servers().to_owned(),
             ..kafka::Config::default()
         };
-        let mut consumer = config.consumer().unwrap();
-        // This broker does not wake a waiting fetch when something is written.
-        consumer.set("fetch.wait.max.ms", "20");
         let (to_reports, reports) = unbounded_channel();
         let (shutdown, abandon) = (CancellationToken::new(), CancellationToken::new());
         let reconnect = Arc::new(Notify::new());
@@ -128,7 +125,7 @@ impl Bench {
             reports,
             names: broker.names.clone(),
             discriminators: Discriminators::default(),
-            consumer,
+            consumer: config.clone(),
             give_up_topic_after: config.give_up_topic_after,
             journal_metrics: metrics.journal.clone(),
             kafka_metrics: metrics.kafka.clone(),

@@ -11,21 +11,36 @@ use std::{
 };
 
 use rdkafka::{
-    ClientConfig, Message as _, Offset, TopicPartitionList,
-    consumer::{BaseConsumer, Consumer as _},
+    Message as _, Offset, TopicPartitionList,
+    consumer::Consumer as _,
     error::{KafkaError, RDKafkaErrorCode},
     message::BorrowedMessage,
 };
 
 use tokio_util::sync::CancellationToken;
 
-use crate::{credentials::record::Known, kafka::TopicProblem};
+use crate::{
+    credentials::record::Known,
+    kafka::{self, TopicProblem, consumer},
+};
 
 /// How long reading to the end may take before it is given up and begun again.
 const READ_MAX: Duration = Duration::from_secs(20);
 /// How long one question to a broker may take.
 const ASK_MAX: Duration = Duration::from_secs(3);
 const POLL: Duration = Duration::from_millis(100);
+
+const SETTINGS: [(&str, &str); 6] = [
+    // librdkafka wants a name even where there is no group to join.
+    ("group.id", "mews-bridge-credentials"),
+    ("enable.auto.commit", "false"),
+    ("enable.auto.offset.store", "false"),
+    ("auto.offset.reset", "earliest"),
+    ("queued.max.messages.kbytes", "1024"),
+    // A broker answers a connection's requests in their order: a question for the end of a
+    // partition waits behind a fetch that waits for records.
+    ("fetch.wait.max.ms", "10"),
+];
 
 /// What a topic holds of an integration.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -42,6 +57,9 @@ pub enum Error {
     /// A broker says that there is no such topic, or that it may not be read.
     #[error("topic {0} is {1:?}")]
     Topic(Arc<str>, TopicProblem),
+    /// There can be no consumer.
+    #[error("consumer of the topic cannot be made")]
+    Client(#[from] kafka::Error),
     /// Kafka did not answer, or not well.
     #[error("kafka client failed")]
     Kafka(#[from] KafkaError),
@@ -59,21 +77,21 @@ impl Error {
     pub const fn problem(&self) -> Option<TopicProblem> {
         match self {
             Self::Topic(_, problem) => Some(*problem),
-            Self::Kafka(_) | Self::Slow | Self::Gone => None,
+            Self::Client(_) | Self::Kafka(_) | Self::Slow | Self::Gone => None,
         }
     }
 }
 
 /// The reader and what it has read.
 pub struct View {
-    config: ClientConfig,
+    config: kafka::Config,
     topic: Arc<str>,
     reading: Option<Reading>,
     integrations: HashMap<String, Last>,
 }
 
 struct Reading {
-    consumer: BaseConsumer,
+    consumer: kafka::Consumer,
     /// Offset after the last record read, by partition.
     next: HashMap<i32, i64>,
 }
@@ -81,17 +99,7 @@ struct Reading {
 impl View {
     /// Nothing is read yet, and no connection made.
     #[must_use]
-    pub fn new(mut config: ClientConfig, topic: Arc<str>) -> Self {
-        config
-            // librdkafka wants a name even where there is no group to join.
-            .set("group.id", "mews-bridge-credentials")
-            .set("enable.auto.commit", "false")
-            .set("enable.auto.offset.store", "false")
-            .set("auto.offset.reset", "earliest")
-            .set("queued.max.messages.kbytes", "1024")
-            // A broker answers a connection's requests in their order: a question for the end of a
-            // partition waits behind a fetch that waits for records.
-            .set("fetch.wait.max.ms", "10");
+    pub fn new(config: kafka::Config, topic: Arc<str>) -> Self {
         Self { config, topic, reading: None, integrations: HashMap::new() }
     }
 
@@ -101,7 +109,11 @@ impl View {
     /// When the end was not reached; the next call begins where it is safe to.
     pub fn read(&mut self, stop: &CancellationToken) -> Result<(), Error> {
         let reading = match self.reading.take() {
-            Some(reading) => reading,
+            Some(reading) => {
+                // Nothing was heard of it while it rested.
+                reading.consumer.attend();
+                reading
+            }
             None => Reading::begin(&self.config)?,
         };
         // Left out again unless all went well: a fresh consumer reads everything once more.
@@ -172,8 +184,8 @@ impl View {
 }
 
 impl Reading {
-    fn begin(config: &ClientConfig) -> Result<Self, Error> {
-        Ok(Self { consumer: config.create()?, next: HashMap::new() })
+    fn begin(config: &kafka::Config) -> Result<Self, Error> {
+        Ok(Self { consumer: consumer::connect(config, &SETTINGS)?, next: HashMap::new() })
     }
 
     /// Where each partition ends now.

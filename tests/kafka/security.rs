@@ -5,19 +5,32 @@ use std::{
     fs,
     path::{Path, PathBuf},
     process::Command,
-    sync::OnceLock,
+    sync::{Arc, Mutex, OnceLock},
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
+use base64::{
+    Engine as _,
+    engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD},
+};
+use http_body_util::{BodyExt as _, Full};
+use hyper::{Request, Response, body::Incoming, server::conn::http1, service::service_fn};
+use hyper_util::rt::TokioIo;
+use serde_json::json;
 use tempfile::TempDir;
+use tokio::{net::TcpListener, time::sleep};
 
 use crate::{
-    bridge::Setup,
+    bridge::{Bridge, Setup},
     cluster::Cluster,
     reader::{self, Query},
     samples::{HOTEL, general},
 };
 
 const PASSWORD: &str = "canary-kafka-password-3c6b";
+const CLIENT_SECRET: &str = "canary-client-secret-e07a";
+/// Of a token of [`Tokens`], in seconds. librdkafka asks for the next after four fifths of it.
+const TOKEN_LIFETIME: f64 = 5.0;
 
 /// A cluster with TLS listeners, and the certificates of its clients.
 struct Secured {
@@ -60,6 +73,8 @@ impl Secured {
                 "listener.name.sasl_ssl.oauthbearer.sasl.jaas.config",
                 format!("{modules}.oauthbearer.OAuthBearerLoginModule required unsecuredLoginStringClaim_sub=\"broker\";"),
             ),
+            // A connection ends with its token, unless a newer one is shown.
+            ("listener.name.sasl_ssl.oauthbearer.connections.max.reauth.ms", "3600000".to_owned()),
         ]
         .map(|(name, value)| (name.to_owned(), value))
         .into();
@@ -87,11 +102,100 @@ impl Secured {
         bridge.until_drained().await;
         let query = Query::of(&setup.prefix, "events.CustomerAdded", 1);
         reader::shared().read(&self.cluster.bootstrap(), &query);
-        assert_eq!(bridge.stop(), 0, "{}", bridge.log());
-        let shown = setup.command(&["config", "show"]).must_exit(0).all();
-        for (place, text) in [("the log", bridge.log()), ("config show", shown)] {
-            assert!(!text.contains(PASSWORD), "the password is in {place}");
+        ends_without_a_word(&setup, &mut bridge);
+    }
+
+    /// Creates the topics over the plain listener.
+    fn with_topics(&self, setup: Setup) -> Setup {
+        let plain = Setup::new("plain", &self.cluster.bootstrap()).set("topics.prefix", setup.prefix.clone());
+        plain.command(&["topics", "apply"]).must_exit(0);
+        setup
+    }
+
+    /// Webhooks through before and after the end of the first token, read back over the plain listener.
+    async fn delivers_past_the_end_of_a_token(&self, setup: Setup, webhooks: [String; 2], topic: &str) {
+        let setup = self.with_topics(setup);
+        let mut bridge = setup.start().await;
+        let [before, after] = webhooks;
+        bridge.accept(before).await;
+        bridge.until_drained().await;
+        let first_end = bridge.metric(TOKEN_END, &[]).await;
+        assert!(first_end > 0.0, "no token is in use");
+        let deadline = Instant::now() + Duration::from_secs(30);
+        while now() <= first_end || bridge.metric(TOKEN_END, &[]).await <= first_end {
+            assert!(Instant::now() < deadline, "no second token:\n{}", bridge.log());
+            sleep(Duration::from_millis(100)).await;
         }
+        bridge.accept(after).await;
+        bridge.until_drained().await;
+        reader::shared().read(&self.cluster.bootstrap(), &Query::of(&setup.prefix, topic, 2));
+        ends_without_a_word(&setup, &mut bridge);
+    }
+}
+
+/// Ends the bridge in order, and looks for secrets where people look.
+fn ends_without_a_word(setup: &Setup, bridge: &mut Bridge) {
+    assert_eq!(bridge.stop(), 0, "{}", bridge.log());
+    let shown = setup.command(&["config", "show"]).must_exit(0).all();
+    for (place, text) in [("the log", bridge.log()), ("config show", shown)] {
+        for secret in [PASSWORD, CLIENT_SECRET, UNSIGNED_HEADER] {
+            assert!(!text.contains(secret), "{secret} is in {place}");
+        }
+    }
+}
+
+const TOKEN_END: &str = "kafka_oauth_token_expiry_timestamp_seconds";
+/// What every token of these tests begins with: `{"alg":"none"}`.
+const UNSIGNED_HEADER: &str = "eyJhbGciOiJub25lIn0";
+
+fn now() -> f64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).expect("the clock is right").as_secs_f64()
+}
+
+/// A token endpoint that gives unsigned tokens with a short life.
+struct Tokens {
+    url: String,
+    /// The `authorization` header and the form of each request.
+    asked: Arc<Mutex<Vec<(String, String)>>>,
+}
+
+impl Tokens {
+    async fn start() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let url = format!("http://{}/token", listener.local_addr().expect("an address"));
+        let asked = Arc::default();
+        let seen = Arc::clone(&asked);
+        tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                let seen = Arc::clone(&seen);
+                let serve = service_fn(move |request| Self::answer(Arc::clone(&seen), request));
+                tokio::spawn(http1::Builder::new().serve_connection(TokioIo::new(stream), serve));
+            }
+        });
+        Self { url, asked }
+    }
+
+    async fn answer(
+        seen: Arc<Mutex<Vec<(String, String)>>>,
+        request: Request<Incoming>,
+    ) -> Result<Response<Full<bytes::Bytes>>, hyper::Error> {
+        let authorization = request.headers()["authorization"].to_str().expect("a header of text").to_owned();
+        let form = request.into_body().collect().await?.to_bytes();
+        let form = String::from_utf8_lossy(&form).into_owned();
+        seen.lock().expect("no test panics while it holds it").push((authorization, form));
+        let claims = json!({"sub": "alice", "iat": now(), "exp": now() + TOKEN_LIFETIME});
+        let token = format!("{UNSIGNED_HEADER}.{}.", URL_SAFE_NO_PAD.encode(claims.to_string()));
+        let answer = json!({"access_token": token, "token_type": "Bearer", "expires_in": TOKEN_LIFETIME});
+        Ok(Response::new(Full::from(answer.to_string())))
+    }
+
+    /// Every request is as the grant for client credentials wants it.
+    fn were_asked_for_well(&self) {
+        let asked = self.asked.lock().expect("no test panics while it holds it");
+        let basic = format!("Basic {}", STANDARD.encode(format!("bridge:{CLIENT_SECRET}")));
+        let form = "grant_type=client_credentials&scope=kafka";
+        assert!(asked.len() >= 2, "{asked:?}");
+        assert!(asked.iter().all(|(shown, sent)| *shown == basic && sent == form), "{asked:?}");
     }
 }
 
@@ -176,6 +280,56 @@ async fn oauthbearer_with_unsigned_tokens_delivers() {
     secured.delivers(setup).await;
 }
 
+fn with_section(setup: Setup, tokens: &Tokens) -> Setup {
+    let file = setup.dir().join("client.secret");
+    fs::write(&file, format!("{CLIENT_SECRET}\n")).expect("a file");
+    setup
+        .property("sasl.mechanism", "OAUTHBEARER")
+        .set("kafka.oauth.token_url", tokens.url.clone())
+        .set("kafka.oauth.client_id", "bridge")
+        .set("kafka.oauth.client_secret_file", file.display().to_string())
+        .set("kafka.oauth.scope", "kafka")
+}
+
+fn events() -> [String; 2] {
+    ["a", "b"].map(|id| general(HOTEL, "CustomerAdded", &format!(r#"{{"Id":"{id}"}}"#)))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn oauthbearer_with_client_credentials_among_the_properties_delivers() {
+    let (secured, tokens) = (Secured::shared(), Tokens::start().await);
+    let setup = secured
+        .setup("oidc", "SASL_SSL")
+        .property("sasl.mechanism", "OAUTHBEARER")
+        .property("sasl.oauthbearer.method", "oidc")
+        .property("sasl.oauthbearer.client.id", "bridge")
+        .property("sasl.oauthbearer.client.secret", CLIENT_SECRET)
+        .property("sasl.oauthbearer.token.endpoint.url", &tokens.url)
+        .property("sasl.oauthbearer.scope", "kafka");
+    secured.delivers_past_the_end_of_a_token(setup, events(), "events.CustomerAdded").await;
+    tokens.were_asked_for_well();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn oauthbearer_with_client_credentials_of_a_section_delivers() {
+    let (secured, tokens) = (Secured::shared(), Tokens::start().await);
+    let setup = with_section(secured.setup("section", "SASL_SSL"), &tokens);
+    secured.delivers_past_the_end_of_a_token(setup, events(), "events.CustomerAdded").await;
+    tokens.were_asked_for_well();
+}
+
+/// It reads `mews.credentials` before it writes it, with a consumer that rests between webhooks.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_integration_webhook_completes_over_oauthbearer() {
+    let (secured, tokens) = (Secured::shared(), Tokens::start().await);
+    let setup = with_section(secured.setup("integration", "SASL_SSL"), &tokens);
+    let webhooks = ["1", "2"].map(|n| {
+        let id = format!("00000000-0000-4000-8000-00000000000{n}");
+        json!({"Action": "IntegrationEnabled", "Data": {"Integration": {"Id": id}}}).to_string()
+    });
+    secured.delivers_past_the_end_of_a_token(setup, webhooks, "credentials").await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_client_certificate_delivers() {
     let secured = Secured::shared();
@@ -194,10 +348,10 @@ async fn a_wrong_password_is_counted_and_costs_no_delivery() {
         with_password(secured.setup("denied", "SASL_SSL"), "SCRAM-SHA-512").property("sasl.password", wrong);
     let mut bridge = setup.start().await;
     bridge.accept(general(HOTEL, "CustomerAdded", r#"{"Id":"a"}"#)).await;
-    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(30);
+    let deadline = Instant::now() + Duration::from_secs(30);
     while bridge.metric("kafka_auth_failures_total", &[]).await < 1.0 {
-        assert!(std::time::Instant::now() < deadline, "the refusal is not counted:\n{}", bridge.log());
-        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+        assert!(Instant::now() < deadline, "the refusal is not counted:\n{}", bridge.log());
+        sleep(Duration::from_millis(100)).await;
     }
     assert_eq!(bridge.admin("/readyz").await.status, 200, "Mews can still deliver");
     assert!(!bridge.log().contains(wrong), "the password is in the log");

@@ -2,19 +2,26 @@
 
 use std::sync::{Arc, Mutex};
 
-use base64::engine::general_purpose::STANDARD;
+use base64::{
+    Engine as _,
+    engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD},
+};
 use http_body_util::{BodyExt as _, Full};
 use hyper::{Request, body::Incoming, service::service_fn};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpListener;
 
-use super::*;
-use crate::telemetry::metrics::{Metrics, Names};
+use super::{endpoint::Answer, *};
+use crate::{
+    telemetry::metrics::{Metrics, Names},
+    webhook::delivery::millis,
+};
 
 /// What the endpoint was asked: the `authorization` header and the form.
-type Asked = Arc<Mutex<Vec<(String, String)>>>;
+pub type Asked = Arc<Mutex<Vec<(String, String)>>>;
 
-async fn endpoint(status: u16, answer: &'static str) -> (String, Asked) {
+/// A token endpoint that answers everything alike, and what it was asked.
+pub async fn endpoint(status: u16, answer: &'static str) -> (String, Asked) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}/token", listener.local_addr().unwrap());
     let asked = Asked::default();
@@ -40,7 +47,8 @@ async fn endpoint(status: u16, answer: &'static str) -> (String, Asked) {
     (url, asked)
 }
 
-fn config(url: &str) -> Config {
+/// Client credentials for it.
+pub fn config(url: &str) -> Config {
     Config {
         token_url: url.to_owned(),
         client_id: "bridge".into(),
@@ -50,7 +58,7 @@ fn config(url: &str) -> Config {
 }
 
 async fn fetch(config: Config, metrics: Option<metrics::Kafka>) -> Result<OAuthToken, String> {
-    let tokens = Tokens::new(&config, metrics);
+    let tokens = Tokens::new(Source::Endpoint(config), metrics);
     let ask = move || answer(Some(&tokens)).map_err(|error| error.to_string());
     tokio::task::spawn_blocking(ask).await.unwrap()
 }
@@ -143,10 +151,10 @@ fn a_secret_travels_over_tls_or_not_at_all() {
         assert_eq!(judge(fine), Ok(()), "{fine}");
     }
     for plain in ["http://idp/token", "http://127.0.0.1.evil/t", "http://10.0.0.1/"] {
-        assert_eq!(judge(plain).unwrap_err(), "token_url must be https, but on a loopback address");
+        assert_eq!(judge(plain).unwrap_err(), "token endpoint must be https, but on a loopback address");
     }
     for wrong in ["", "idp/token", "ftp://127.0.0.1/"] {
-        assert_eq!(judge(wrong).unwrap_err(), "token_url is no URL of http or https");
+        assert_eq!(judge(wrong).unwrap_err(), "token endpoint is no URL of http or https");
     }
     let missing = Config { client_secret: None, ..config("https://idp/") };
     assert_eq!(missing.validate().unwrap_err().to_string(), "client_secret_file must be set");

@@ -109,6 +109,55 @@ fn protocol_mechanism_and_oauth_have_to_fit() {
 }
 
 #[test]
+fn client_credentials_may_be_written_as_librdkafka_calls_them() {
+    let bearer = "properties.security.protocol = 'SASL_SSL'\nproperties.sasl.mechanism = 'OAUTHBEARER'\n";
+    let oidc = "\
+        properties.sasl.oauthbearer.method = 'oidc'\n\
+        properties.sasl.oauthbearer.client.credentials.client.id = 'bridge'\n\
+        properties.sasl.oauthbearer.client.credentials.client.secret = 'canary'\n\
+        properties.sasl.oauthbearer.token.endpoint.url = 'https://idp/token'\n\
+        properties.https.ca.location = '/ca.pem'\n";
+    let config = read(&format!("{bearer}{oidc}"));
+    for client in [config.producer().unwrap(), config.admin().unwrap(), config.consumer().unwrap()] {
+        let taken = |key: &str| key.starts_with("sasl.oauthbearer.") || key.starts_with("https.");
+        assert!(!client.config_map().keys().any(|key| taken(key)), "{client:?}");
+    }
+    assert_eq!(config.secret_files(), [PathBuf::from("/ca.pem")]);
+    let shown =
+        format!("{config:?} {:?} {}", config.tokens(None).unwrap(), toml::to_string(&config).unwrap());
+    assert!(!shown.contains("canary"), "{shown}");
+    assert!(refusal(oidc).contains("do not ask for OAUTHBEARER"));
+    let twice = refusal(&format!(
+        "{bearer}{oidc}[oauth]\ntoken_url = 'https://idp/token'\nclient_id = 'x'\nclient_secret = 'y'"
+    ));
+    assert_eq!(twice, "kafka.properties: sasl.oauthbearer.client.id is also set by kafka.oauth");
+}
+
+#[test]
+fn unsigned_tokens_are_made_here_but_for_the_administration_client() {
+    let unsigned = "properties.security.protocol = 'SASL_SSL'\nproperties.sasl.mechanism = 'OAUTHBEARER'\n\
+        properties.enable.sasl.oauthbearer.unsecure.jwt = true\n\
+        properties.sasl.oauthbearer.config = 'principal=alice'\n";
+    let config = read(unsigned);
+    let enabled = |client: ClientConfig| client.get("enable.sasl.oauthbearer.unsecure.jwt").is_some();
+    assert!(!enabled(config.producer().unwrap()) && !enabled(config.consumer().unwrap()));
+    assert!(enabled(config.admin().unwrap()));
+    assert!(matches!(config.tokens(None).unwrap().unwrap().source(), Source::Unsigned(_)));
+    let section = "[oauth]\ntoken_url = 'https://idp/token'\nclient_id = 'x'\nclient_secret = 'y'";
+    for (other, instead) in
+        [(section, "kafka.oauth"), ("properties.sasl.oauthbearer.method = 'oidc'", "sasl.oauthbearer.method")]
+    {
+        let key = "enable.sasl.oauthbearer.unsecure.jwt";
+        let twice = refusal(&format!("{unsigned}{other}"));
+        assert_eq!(twice, format!("kafka.properties: {key} is also set by {instead}"));
+    }
+    assert!(
+        refusal("properties.enable.sasl.oauthbearer.unsecure.jwt = 'canary'")
+            .contains("must be true or false")
+    );
+}
+
+#[test]
 fn files_become_properties_and_are_named_when_they_are_not_there() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("password");
