@@ -149,7 +149,8 @@ struct Reading {
 
 impl Reading {
     fn find(config: &Config, topic: &str) -> Result<Self, Error> {
-        let context = Context { tokens: config.tokens(None), complaint: Mutex::default() };
+        let tokens = config.tokens(None).map_err(ClientError::from)?;
+        let context = Context { tokens, complaint: Mutex::default() };
         let consumer = settings(config)?.create_with_context(context).map_err(ClientError::client)?;
         let mut reading = Self { consumer, ends: HashMap::new() };
         let deadline = Instant::now() + FIND_WITHIN;
