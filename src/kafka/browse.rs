@@ -52,7 +52,7 @@ pub enum Error {
         complaint: String,
         /// What a request came to.
         #[source]
-        source: Option<KafkaError>,
+        source: Option<Box<KafkaError>>,
     },
 }
 
@@ -205,7 +205,7 @@ impl Reading {
         }
         let complaint = self.consumer.context().complaint.lock().unwrap_or_else(PoisonError::into_inner);
         let complaint = complaint.as_ref().map_or_else(String::new, |complaint| format!(": {complaint}"));
-        Error::Away { topic: topic.to_owned(), complaint, source }
+        Error::Away { topic: topic.to_owned(), complaint, source: source.map(Box::new) }
     }
 }
 

@@ -244,7 +244,7 @@ impl Lane {
         let Some(item) = self.get_mut(position) else { return Verdict::Again };
         if item.progress == Progress::Leaving {
             item.progress = Progress::Discarded;
-            return self.left(result, flight, now);
+            return self.left(&result, flight, now);
         }
         let Err(refusal) = result else {
             item.progress = Progress::Acknowledged;
@@ -260,10 +260,10 @@ impl Lane {
     }
 
     /// Of a record that was given up, a report only says how the topic is.
-    fn left(&mut self, result: Result<(), Refusal>, flight: Flight, now: Instant) -> Verdict {
+    fn left(&mut self, result: &Result<(), Refusal>, flight: Flight, now: Instant) -> Verdict {
         match result {
             Ok(()) if self.hold.take().is_some() => self.change = Some(Change::Flowing),
-            Err(Refusal::TopicUnavailable(problem)) => self.unavailable(problem, flight, now),
+            Err(Refusal::TopicUnavailable(problem)) => self.unavailable(*problem, flight, now),
             Ok(()) | Err(Refusal::Lost | Refusal::TooLarge | Refusal::Rejected(_)) => {}
         }
         Verdict::Discarded
