@@ -29,8 +29,7 @@ pub use exit::{Exit, Failure};
 pub fn run(arguments: Arguments) -> Result<Exit, Failure> {
     // One cryptography for every HTTPS client of the process; only a second call could find one there.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    let sources =
-        Sources { file: arguments.config, environment: std::env::vars().collect(), flags: arguments.set };
+    let sources = Sources { file: arguments.config, environment: environment(), flags: arguments.set };
     let (config, figment) = load(&sources)?;
     if let Command::Config { command } = &arguments.command {
         return config::run(command, &config, &figment);
@@ -62,4 +61,11 @@ fn on_runtime(command: impl Future<Output = Result<Exit, Failure>>) -> Result<Ex
 /// A configuration that has passed the checks of a process.
 fn checked(config: &Config, role: crate::config::Role) -> Result<(), Failure> {
     Ok(config.check_for(role)?)
+}
+
+/// A variable that is no text is none of ours.
+fn environment() -> Vec<(String, String)> {
+    std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+        .collect()
 }

@@ -118,6 +118,8 @@ impl Config {
                 problems.note("journal", self.journal.validate(self.ingress.max_body_bytes.as_u64()));
                 problems.note("credentials", self.credentials.check_sealing());
                 problems.note("kafka", self.check_queue());
+                problems.note("ingress", ingress::Tokens::load(&self.ingress));
+                problems.note("kafka", self.kafka.producer());
                 problems.note("admin.control_socket", self.control_socket());
             }
             Role::Enricher => {

@@ -65,7 +65,9 @@ pub async fn run(config: Config) -> Result<Exit, Failure> {
     );
     tokio::select! {
         failure = bridge.failed() => {
-            bridge.drain(&config, &shutdown).await?;
+            tracing::error!("a part has failed, the others are drained: {}", failure.message);
+            // What failed first is what counts; the journal holds what could not be drained.
+            let _ = bridge.drain(&config, &shutdown).await;
             Err(failure)
         }
         () = shutdown.drain.cancelled() => bridge.drain(&config, &shutdown).await,
@@ -94,7 +96,8 @@ pub struct Bridge {
 struct Part {
     name: &'static str,
     stop: CancellationToken,
-    task: AbortOnDropHandle<Result<(), Failure>>,
+    /// None once its end was seen.
+    task: Option<AbortOnDropHandle<Result<(), Failure>>>,
 }
 
 impl Part {
@@ -103,12 +106,15 @@ impl Part {
         F: Future<Output = Result<(), Failure>> + Send + 'static,
     {
         let stop = CancellationToken::new();
-        Self { name, task: AbortOnDropHandle::new(tokio::spawn(run(stop.clone()))), stop }
+        Self { name, task: Some(AbortOnDropHandle::new(tokio::spawn(run(stop.clone())))), stop }
     }
 
-    /// Ends only if the part does, which it never should without having been told to.
+    /// Resolves only if the part ends, which it never should without having been told to.
     async fn failed(&mut self) -> Failure {
-        match (&mut self.task).await {
+        let Some(task) = &mut self.task else { return std::future::pending().await };
+        let ended = task.await;
+        self.task = None;
+        match ended {
             Ok(Ok(())) => Failure::bug(format!("the {} ended although nobody stopped it", self.name)),
             Ok(Err(failure)) => failure,
             Err(error) => Failure::bug(format!("the {} broke off: {error}", self.name)),
@@ -117,9 +123,8 @@ impl Part {
 
     async fn end(self) -> Result<(), Failure> {
         self.stop.cancel();
-        self.task
-            .await
-            .unwrap_or_else(|error| Err(Failure::bug(format!("the {} broke off: {error}", self.name))))
+        let Some(task) = self.task else { return Ok(()) };
+        task.await.unwrap_or_else(|error| Err(Failure::bug(format!("the {} broke off: {error}", self.name))))
     }
 }
 
@@ -130,8 +135,8 @@ impl Bridge {
     /// When a port, the journal or the configuration stands in the way.
     pub async fn start(config: &Config, role: &str) -> Result<Self, Failure> {
         raise_file_limit();
-        let webhook_listener = bind(config.ingress.listen, "ingress.listen").await?;
-        let admin_listener = bind(config.admin.listen, "admin.listen").await?;
+        let webhook_listener = bind(config.ingress.listen, "ingress.listen", config).await?;
+        let admin_listener = bind(config.admin.listen, "admin.listen", config).await?;
         let (webhook_address, admin_address) = (address(&webhook_listener)?, address(&admin_listener)?);
 
         let names = config.topic_names().map_err(|error| Failure::configuration(&error))?;
@@ -303,10 +308,23 @@ fn raise_file_limit() {
     }
 }
 
-async fn bind(address: SocketAddr, key: &str) -> Result<TcpListener, Failure> {
-    TcpListener::bind(address)
-        .await
-        .map_err(|error| Failure::io(&format!("cannot listen on {address} ({key})"), &error))
+async fn bind(address: SocketAddr, key: &str, config: &Config) -> Result<TcpListener, Failure> {
+    TcpListener::bind(address).await.map_err(|error| {
+        let failure = Failure::io(&format!("cannot listen on {address} ({key})"), &error);
+        // Mostly it is this very program with this very configuration that has the port.
+        let disk = journal::disk::Real::default();
+        match journal::scan(&config.journal.dir, &disk).ok().and_then(|scan| scan.lock_owner()) {
+            Some(pid) => Failure {
+                message: format!(
+                    "{}; the journal {} is in use by the process with pid {pid}",
+                    failure.message,
+                    config.journal.dir.display()
+                ),
+                ..failure
+            },
+            None => failure,
+        }
+    })
 }
 
 fn address(listener: &TcpListener) -> Result<SocketAddr, Failure> {

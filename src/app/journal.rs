@@ -86,6 +86,11 @@ fn content(content: &Content) -> String {
 fn verify(scan: Scan<'_>, output: Output) -> Result<Exit, Failure> {
     let mut findings = List::new(&["finding", "segment", "offset", "bytes", "detail"]);
     let (mut intact, mut damage) = (0u64, 0u64);
+    if scan.cursor_is_damaged() {
+        damage += 1;
+        let detail = "the cursor is unreadable; at the next start everything that is here is delivered again";
+        findings.push(vec!["cursor".into(), Value::Null, Value::Null, Value::Null, detail.into()]);
+    }
     for finding in scan {
         let row = match read(finding)? {
             Finding::Entry(_) => {

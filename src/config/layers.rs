@@ -66,6 +66,10 @@ fn problems(errors: figment::Error, figment: &Figment) -> Problems {
             }
             what = format!("is no known key{}", nearest(name, expected));
         }
+        if let Kind::InvalidType(_, expected) | Kind::InvalidValue(_, expected) = &error.kind {
+            // What was found may be a secret in the wrong place.
+            what = format!("has the wrong form: expected {expected}");
+        }
         let source = error.metadata.as_ref().or_else(|| figment.find_metadata(&key));
         if let Some(source) = source {
             what = format!("{what} (in {})", place(source, &key));
@@ -139,7 +143,7 @@ struct Flag(Dict);
 impl Flag {
     fn parse(flag: &str) -> Result<Self, Problems> {
         let Some((key, value)) = flag.split_once('=') else {
-            return Err(Problems::one("--set", format!("{flag:?} is not of the form section.key=value")));
+            return Err(Problems::one("--set", "one of them is not of the form section.key=value"));
         };
         let path: Vec<_> = key.trim().splitn(PATH_DEPTH_MAX, '.').map(str::to_owned).collect();
         let mut dict = Dict::new();

@@ -155,6 +155,13 @@ impl Scan<'_> {
         self.cursor.through().unwrap_or(0)
     }
 
+    /// Whether nobody can tell any more how far the journal was delivered: everything that is there will
+    /// be delivered again.
+    #[must_use]
+    pub fn cursor_is_damaged(&self) -> bool {
+        self.cursor == cursor::Found::Damaged
+    }
+
     /// The process that has the journal open, `None` if none has; 0 if it has not said who it is.
     #[must_use]
     pub fn lock_owner(&self) -> Option<u32> {

@@ -23,7 +23,7 @@ use super::{
 };
 use crate::telemetry::{
     family::Label as _,
-    metrics::{self, Class, ProduceError},
+    metrics::{self, Class, Mechanism, ProduceError},
 };
 
 /// The context of one producer instance; cheap to clone.
@@ -35,11 +35,17 @@ struct Shared {
     metrics: metrics::Kafka,
     link: Mutex<Link>,
     tokens: Option<oauth::Tokens>,
+    mechanism: Mechanism,
 }
 
 impl Callbacks {
-    pub(super) fn new(ledger: Arc<Ledger>, metrics: metrics::Kafka, tokens: Option<oauth::Tokens>) -> Self {
-        Self(Arc::new(Shared { ledger, metrics, link: Mutex::new(Link::default()), tokens }))
+    pub(super) fn new(
+        ledger: Arc<Ledger>,
+        metrics: metrics::Kafka,
+        tokens: Option<oauth::Tokens>,
+        mechanism: Mechanism,
+    ) -> Self {
+        Self(Arc::new(Shared { ledger, metrics, link: Mutex::new(Link::default()), tokens, mechanism }))
     }
 
     /// Reports a ticket and counts it, unless it was reported before.
@@ -104,7 +110,7 @@ impl ClientContext for Callbacks {
             self.0.metrics.produce_errors.of(Class::Raw, kind).inc();
         }
         match kind {
-            ProduceError::Auth => self.0.metrics.auth_failures.inc(),
+            ProduceError::Auth => self.0.metrics.auth_failures.of(self.0.mechanism).inc(),
             ProduceError::Fatal => return self.fatal(reason),
             _ => {}
         }

@@ -88,7 +88,7 @@ impl TopicNames {
         self.fixed("parked")
     }
 
-    /// The topic of an entity kind; None outside [`super::topics::ENTITIES`].
+    /// The topic of an entity kind; None outside `topics::ENTITIES`.
     #[must_use]
     pub fn entities(&self, entity: &str) -> Option<Arc<str>> {
         self.0.by_logical.get(&format!("entities.{entity}")).map(|spec| Arc::clone(&spec.name))

@@ -194,7 +194,12 @@ impl Instance {
         reports: &UnboundedSender<Report>,
     ) -> Result<Self, Error> {
         let ledger = Arc::new(Ledger::new(reports.clone()));
-        let callbacks = Callbacks::new(Arc::clone(&ledger), metrics.clone(), config.tokens(Some(metrics))?);
+        let callbacks = Callbacks::new(
+            Arc::clone(&ledger),
+            metrics.clone(),
+            config.tokens(Some(metrics))?,
+            config.mechanism(),
+        );
         let client = config.producer()?.create_with_context(callbacks.clone()).map_err(Error::client)?;
         Ok(Self { client, ledger, callbacks })
     }

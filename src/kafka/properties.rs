@@ -64,6 +64,7 @@ impl Properties {
 /// only points to a secret (a path, a URL) can be shown.
 #[must_use]
 pub fn is_secret(key: &str) -> bool {
+    let key = canonical(key);
     let points = [".location", ".file", ".url", ".id"].iter().any(|end| key.ends_with(end));
     let holds = ["password", "passphrase", "secret", "token", ".pem", "ssl_key", "sasl.oauthbearer.config"]
         .iter()

@@ -27,6 +27,7 @@ use super::{
     security,
 };
 use crate::telemetry::metrics;
+use crate::telemetry::{family::Label as _, metrics::Mechanism};
 
 /// `[kafka]`
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -226,6 +227,13 @@ impl Config {
             !promises::only_for_producers(key) && !set_for_producers && !oauth::unsigned::is_taken(key)
         });
         self.client(merged)
+    }
+
+    /// How a client proves itself, as far as the properties say.
+    pub(super) fn mechanism(&self) -> Mechanism {
+        let named = self.properties.get("sasl.mechanism").map(str::to_ascii_uppercase);
+        let named = named.as_deref();
+        Mechanism::ALL.iter().copied().find(|each| Some(each.value()) == named).unwrap_or(Mechanism::Other)
     }
 
     /// Files whose change asks for new clients.

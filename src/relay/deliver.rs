@@ -307,11 +307,13 @@ impl Deliver {
 
     /// Settles what can be settled at the front of a lane, and gives up what has waited too long.
     fn settle(&mut self, lane: usize, now: Instant) {
+        let others = self.lanes.iter().enumerate().filter(|(other, _)| *other != lane);
+        let others_took = others.filter_map(|(_, other)| other.took_at()).max();
         let mut given_up = 0;
         loop {
             if let Some(item) = self.lanes[lane].settle() {
                 self.done(&item);
-            } else if let Some(item) = self.lanes[lane].give_up(now) {
+            } else if let Some(item) = self.lanes[lane].give_up(others_took, now) {
                 given_up += 1;
                 let reason = metrics::DeadLetter::TopicUnavailable;
                 self.never(lane, item, reason, "topic is missing or forbidden", now);

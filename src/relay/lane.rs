@@ -98,6 +98,8 @@ pub struct Lane {
     /// Something was refused: nothing is sent until all in flight have come back.
     gathering: Gathering,
     hold: Option<Hold>,
+    /// When the topic last took a record.
+    took_at: Option<Instant>,
     solo: Option<Solo>,
     change: Option<Change>,
 }
@@ -136,6 +138,7 @@ impl Lane {
             flight_bytes: 0,
             gathering: Gathering::No,
             hold: None,
+            took_at: None,
             solo: None,
             change: None,
         }
@@ -248,6 +251,7 @@ impl Lane {
         }
         let Err(refusal) = result else {
             item.progress = Progress::Acknowledged;
+            self.took_at = Some(now);
             if self.hold.take().is_some() {
                 self.change = Some(Change::Flowing);
             }
@@ -337,10 +341,13 @@ impl Lane {
 
     /// Takes a record from the front that has waited too long for its topic, while a broker has just
     /// said once more that the topic is not to be had.
-    pub fn give_up(&mut self, now: Instant) -> Option<Item> {
+    /// `others_since` says when another topic last took something: without that the cluster itself may
+    /// be what is missing.
+    pub fn give_up(&mut self, others_since: Option<Instant>, now: Instant) -> Option<Item> {
         let (hold, limit) = (self.hold.as_ref()?, self.limits.give_up_after?);
         let front = self.items.front()?;
-        if front.progress == Progress::Waiting && hold.gives_up(front.since, limit, now) {
+        let others_live = others_since.is_some_and(|took| took >= front.since);
+        if others_live && front.progress == Progress::Waiting && hold.gives_up(front.since, limit, now) {
             self.pop()
         } else {
             None
@@ -437,6 +444,12 @@ impl Lane {
     pub fn wake_at(&self) -> Option<Instant> {
         let waiting = self.next < self.end();
         self.hold.as_ref().filter(|_| waiting && self.in_flight() == 0).map(Hold::next_try)
+    }
+
+    /// When the topic last took a record.
+    #[must_use]
+    pub const fn took_at(&self) -> Option<Instant> {
+        self.took_at
     }
 
     /// What became of it since this was last asked.

@@ -45,6 +45,8 @@ const STEPS_MAX: usize = 512;
 const TICK: Duration = Duration::from_secs(1);
 /// How often the journal is looked at when it is being drained.
 const DRAIN_TICK: Duration = Duration::from_millis(50);
+/// Wait before the journal is read again after an error.
+const READ_WAIT: Duration = Duration::from_secs(1);
 /// Wait before a leftover that could not be written is tried again.
 const KEEP_WAIT: Duration = Duration::from_secs(5);
 /// First and longest wait before the client is restarted once more.
@@ -155,7 +157,10 @@ impl Shell {
                 capacities = changed(&mut self.capacities) => self.deliver.learn(capacities),
                 // Without anybody left to ask, the others go on.
                 Some(discard) = self.discards.recv() => self.discard(discard).await,
-                entry = self.reader.next(), if has_room => self.admit(entry?),
+                entry = self.reader.next(), if has_room => match entry {
+                    Ok(entry) => self.admit(entry),
+                    Err(error) => unreadable(error).await?,
+                },
                 () = shutdown.cancelled(), if running => self.phase = Phase::Draining,
                 () = tokio::time::sleep_until(wake.into()) => {}
             }
@@ -176,7 +181,13 @@ impl Shell {
                     self.deliver.sent(ticket, self.producer.send(&record, ticket), now);
                 }
                 Step::Load(ticket, sequence, location) => {
-                    let payload = self.reader.refetch(location).await?;
+                    let payload = match self.reader.refetch(location).await {
+                        Ok(payload) => payload,
+                        Err(error) => {
+                            unreadable(error).await?;
+                            break;
+                        }
+                    };
                     let fan_out = fan_out(&payload, &self.discriminators);
                     if self.deliver.loaded(ticket, &fan_out) == 0 {
                         return Err(Error::Changed(sequence));
@@ -320,6 +331,21 @@ impl Shell {
         };
         let tick = Instant::now() + tick;
         self.deliver.wake_at().map_or(tick, |wake| wake.min(tick))
+    }
+}
+
+/// A disk that cannot be read now is asked again, as one without a free file descriptor; damage is not.
+async fn unreadable(error: journal::ReadError) -> Result<(), Error> {
+    match error {
+        journal::ReadError::Io { .. } => {
+            tracing::error!(
+                error = &error as &dyn std::error::Error,
+                "the journal cannot be read, it is tried again"
+            );
+            tokio::time::sleep(READ_WAIT).await;
+            Ok(())
+        }
+        journal::ReadError::Damaged { .. } | journal::ReadError::Closed => Err(error.into()),
     }
 }
 

@@ -53,6 +53,11 @@ ProduceError, "error" {
     NotEnoughReplicas = "not_enough_replicas", UnknownTopic = "unknown_topic", TooLarge = "too_large",
     Fenced = "fenced", Fatal = "fatal", Other = "other",
 });
+label!(/// How a client proves itself to a broker.
+Mechanism, "mechanism" {
+    Plain = "PLAIN", Scram256 = "SCRAM-SHA-256", Scram512 = "SCRAM-SHA-512", OauthBearer = "OAUTHBEARER",
+    Other = "other",
+});
 label!(/// Where a record was when it became a dead letter.
 Stage, "stage" { Relay = "relay", Enrich = "enrich", Publish = "publish" });
 label!(/// Why a record became a dead letter.
@@ -102,7 +107,7 @@ pub struct Names {
 }
 
 /// The label value for a discriminator outside the configured list.
-pub const UNRECOGNIZED: &str = "unrecognized";
+pub const UNRECOGNIZED: &str = "unknown";
 
 /// Requests of the ingress and the admin server.
 #[derive(Clone, Debug)]
@@ -126,7 +131,7 @@ pub struct Deliveries {
     pub ack_duration: Histograms<Webhook>,
     /// Bodies that were read to their end.
     pub body_size: Histograms<Webhook>,
-    /// Events by discriminator; all outside the configured list are `unrecognized`.
+    /// Events by discriminator; all outside the configured list are `unknown`.
     pub events: IntCounterVec,
     /// Events in one General delivery.
     pub events_per_delivery: Histogram,
@@ -198,8 +203,8 @@ pub struct Kafka {
     pub queue_limit_bytes: IntGauge,
     /// Brokers that the client is connected to.
     pub connected_brokers: IntGauge,
-    /// Refused authentications.
-    pub auth_failures: IntCounter,
+    /// Refused authentications, by what was used.
+    pub auth_failures: Counters<Mechanism>,
     /// When the OAuth token in use ends, 0 without one.
     pub oauth_token_expiry: Gauge,
     /// Records that became dead letters.
@@ -393,7 +398,7 @@ impl Kafka {
                 .gauge("kafka_queue_limit_bytes", "Bytes that may be in the producer's queue."),
             connected_brokers: make.gauge("kafka_connected_brokers", "Brokers the producer is connected to."),
             auth_failures: make
-                .counter("kafka_auth_failures_total", "Authentications that a broker refused."),
+                .counters("kafka_auth_failures_total", "Authentications that a broker refused."),
             oauth_token_expiry: make.seconds(
                 "kafka_oauth_token_expiry_timestamp_seconds",
                 "When the OAuth token in use ends; 0 without one.",

@@ -11,6 +11,10 @@ use super::{
     shape::{id, object},
 };
 
+/// Events of one delivery. Mews sends hundreds at most (reference: "Delivery semantics"), and the
+/// largest body of real ones that the default limit lets in has some 75 000.
+pub const EVENTS_MAX: usize = 100_000;
+
 /// The discriminators that Mews documents (reference: "General Webhooks", state of August 2026).
 pub const KNOWN_DISCRIMINATORS: [&str; 10] = [
     "ServiceOrderUpdated",
@@ -92,11 +96,15 @@ impl<'a> General<'a> {
         events: &'a RawValue,
         entities: Option<&'a RawValue>,
     ) -> Result<Self, Unclear> {
+        let events: Vec<_> =
+            serde_json::from_str(events.get()).map_err(|_| Unclear::UnknownShape("Events is not a list"))?;
+        if events.len() > EVENTS_MAX {
+            return Err(Unclear::UnknownShape("has more than 100000 events"));
+        }
         Ok(Self {
             enterprise_id: id(enterprise_id).ok_or(Unclear::UnknownShape("has no usable EnterpriseId"))?,
             integration_id: id(integration_id).ok_or(Unclear::UnknownShape("has no usable IntegrationId"))?,
-            events: serde_json::from_str(events.get())
-                .map_err(|_| Unclear::UnknownShape("Events is not a list"))?,
+            events,
             entities,
         })
     }

@@ -1,8 +1,8 @@
 //! Finds what must not be written down: the values of members whose names speak of a secret.
 //!
 //! A member counts when its name holds `token`, `key` or `secret`, in any case and with escapes
-//! resolved, at any depth. Its whole value goes, be it a string, a list or an object; everything
-//! else stays byte for byte. The caller says what stands there instead.
+//! resolved, at any depth. Its whole value goes, be it a string, a list or an object, unless it is
+//! `null`; everything else stays byte for byte. The caller says what stands there instead.
 
 use std::borrow::Cow;
 
@@ -36,6 +36,10 @@ pub fn replace<'a, E>(
             continue;
         }
         let value_end = literal_end(bytes, value);
+        if &bytes[value..value_end] == b"null" {
+            at = value_end;
+            continue;
+        }
         replaced.push_str(&text[from..value]);
         replaced.push_str(&replacement(&text[value..value_end])?);
         (from, at) = (value_end, value_end);
@@ -122,9 +126,9 @@ mod tests {
         let (replaced, found) = marked(text);
         assert_eq!(
             replaced,
-            "{ \"a\" : \"token\", \"AccessToken\" : 0 , \"d\": [ { \"apiKEY\":0 },\n {\"Secrets\":0}, {\"my_key\":0} ], \"t\\u006fken\":0 }"
+            "{ \"a\" : \"token\", \"AccessToken\" : 0 , \"d\": [ { \"apiKEY\":0 },\n {\"Secrets\":0}, {\"my_key\":null} ], \"t\\u006fken\":0 }"
         );
-        assert_eq!(found, ["\"x\\\"}\"", "[1, {\"b\":\"]\"}]", "{\"x\":\"y\"}", "null", "1.5e3"]);
+        assert_eq!(found, ["\"x\\\"}\"", "[1, {\"b\":\"]\"}]", "{\"x\":\"y\"}", "1.5e3"]);
     }
 
     #[test]
@@ -144,7 +148,7 @@ mod tests {
                 .map(|(name, value)| {
                     let lower = name.to_uppercase().to_lowercase();
                     let secret = ["token", "key", "secret"].iter().any(|mark| lower.contains(mark));
-                    (name, if secret { Value::from(0) } else { model(value) })
+                    (name, if secret && !value.is_null() { Value::from(0) } else { model(value) })
                 })
                 .collect(),
             other => other,

@@ -210,6 +210,15 @@ pub(super) mod tests {
     }
 
     #[test]
+    fn more_events_than_anybody_sends_are_no_webhook() {
+        let body = |events: usize| {
+            format!(r#"{{"EnterpriseId":"e","IntegrationId":"i","Events":[1{}]}}"#, ",1".repeat(events - 1))
+        };
+        assert!(read(&body(100_000)).is_ok());
+        assert_eq!(reason(&body(100_001)), "unknown_shape");
+    }
+
+    #[test]
     fn a_syntax_error_after_the_webhook_is_still_one() {
         assert_eq!(reason(r#"{"EnterpriseId":"e","IntegrationId":"i","Events":[]}x"#), "not_json");
     }

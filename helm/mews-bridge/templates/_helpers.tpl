@@ -51,12 +51,23 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | 
 {{- end }}
 {{- end }}
 
+{{- define "mews-bridge.refuse-secrets" -}}
+{{- if dig "ingress" "tokens" "" .Values.config }}
+{{- fail "config.ingress.tokens would put tokens into a ConfigMap: use webhookTokenSecret" }}
+{{- end }}
+{{- range list "sasl_password" "ssl_key_password" }}
+{{- if dig "kafka" "security" . "" $.Values.config }}
+{{- fail (printf "config.kafka.security.%s would put a secret into a ConfigMap: use kafkaSecret and %s_file" . .) }}
+{{- end }}
+{{- end }}
+{{- end }}
+
 {{/* The configuration file: what the user gave, and where this chart puts things. */}}
 {{- define "mews-bridge.config" -}}
 {{- $tokens := dict }}
 {{- range .Values.webhookTokenSecret.keys }}{{ $_ := set $tokens . (printf "/secrets/webhook/%s" .) }}{{ end }}
 {{- $own := dict
-  "ingress" (dict "listen" "0.0.0.0:8080" "token_files" $tokens)
+  "ingress" (dict "listen" "0.0.0.0:8080" "token_files" $tokens "max_in_flight_bytes" "64MiB")
   "admin" (dict "listen" "0.0.0.0:9090")
   "journal" (dict "dir" "/var/lib/mews-bridge/journal" "max_bytes" .Values.ingress.journal.maxBytes)
   "shutdown" (dict "timeout" (printf "%ds" (int .Values.ingress.drainTimeoutSeconds)))
