@@ -74,8 +74,7 @@ pub(super) fn find(path: &str) -> Option<Target<'_>> {
         _ if second.is_some() => return None,
         token => Target { route: Route::Any, segment: Some(token) },
     };
-    let is_token = |token: &str| !matches!(token, "" | "general" | "integration") && !token.contains('/');
-    target.segment.is_none_or(is_token).then_some(target)
+    target.segment.is_none_or(|token| !token.is_empty() && !token.contains('/')).then_some(target)
 }
 
 /// Every reading of every token that was sent, the path's first.

@@ -2,7 +2,7 @@
 //!
 //! A broker refuses a batch as a whole, so on a topic that takes less than the client's batches one
 //! large record would be refused together with small ones behind it, and be overtaken by others.
-//! What is known beforehand cannot be overtaken: see [`super::lane`].
+//! What is known beforehand cannot be overtaken: see `lane`.
 
 use std::collections::HashMap;
 
