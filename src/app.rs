@@ -35,7 +35,14 @@ pub fn run(arguments: Arguments) -> Result<Exit, Failure> {
         return config::run(command, &config, &figment);
     }
     config.check()?;
-    logging::start(&config.telemetry).map_err(|error| Failure::configuration(&error))?;
+    let logs = match arguments.command {
+        // Its table is what is to be seen, unless somebody asks for more.
+        Command::Demo(_) if config.telemetry == logging::Config::default() => {
+            logging::Config { log: "warn".to_owned(), ..logging::Config::default() }
+        }
+        _ => config.telemetry.clone(),
+    };
+    logging::start(&logs).map_err(|error| Failure::configuration(&error))?;
     match arguments.command {
         Command::Ingress => on_runtime(ingress::run(config)),
         Command::Topics { command } => on_runtime(topics::run(command, config)),

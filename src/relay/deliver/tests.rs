@@ -1,7 +1,10 @@
 //! The machine against a model broker that refuses, loses, delays and goes away at random.
 
 use super::*;
-use crate::kafka::{Placed, Refusal};
+use crate::{
+    kafka::{Placed, Refusal},
+    relay::capacity::Capacity,
+};
 use bytes::Bytes;
 use proptest::prelude::*;
 use std::collections::BTreeSet;
@@ -193,4 +196,61 @@ fn a_delivery_without_events_is_delivered_at_once() {
     world.accept(0, &[]);
     world.check();
     assert_eq!((world.passed.delivered, world.deliver.open().len()), (1, 0));
+}
+
+/// Hands everything to the client that may go now.
+fn send_all(world: &mut World) -> Vec<Ticket> {
+    let mut tickets = Vec::new();
+    while let Some(Step::Send(ticket)) = world.deliver.next(world.now) {
+        world.deliver.sent(ticket, Ok(()), world.now);
+        tickets.push(ticket);
+    }
+    tickets
+}
+
+#[test]
+fn what_is_in_flight_on_a_narrow_topic_fits_into_one_of_its_batches() {
+    const NARROW_BYTES: usize = 10_000;
+    let mut world = World::new(After::Refuses);
+    let topics = [(format!("mews.events.{}", TOPICS[0]), Capacity::Bytes(NARROW_BYTES))].into();
+    world.deliver.learn(Capacities { topics, others: Capacity::Any });
+    world.accept(0, &[(0, Size::Small); 20]);
+    let in_flight = send_all(&mut world);
+    let bytes: usize = in_flight.iter().map(|ticket| world.deliver.record(*ticket).unwrap().size()).sum();
+    assert!(in_flight.len() > 1 && bytes <= NARROW_BYTES, "{} records, {bytes} bytes", in_flight.len());
+    let placed = Report { ticket: in_flight[0], result: Ok(Placed { partition: 0, offset: 0 }) };
+    world.deliver.report(placed, world.now);
+    assert!(!send_all(&mut world).is_empty(), "one came back, so there is room for another");
+}
+
+#[test]
+fn records_go_one_at_a_time_until_a_broker_has_said_that_their_topic_is_there() {
+    let mut world = World::new(After::Refuses);
+    world.deliver.learn(Capacities::unknown());
+    world.accept(0, &[(0, Size::Small), (0, Size::Small), (0, Size::Small)]);
+    assert_eq!(send_all(&mut world).len(), 1);
+    world.deliver.learn(Capacities::default());
+    assert!(send_all(&mut world).is_empty(), "the first is still alone");
+}
+
+#[test]
+fn a_delivery_that_is_given_up_holds_nothing_back_and_counts_as_discarded() {
+    let mut world = World::new(After::Refuses);
+    world.accept(0, &[(0, Size::Small), (1, Size::Small)]);
+    world.accept(0, &[(0, Size::Small)]);
+    // One record of the first delivery is in flight, and nothing else was sent.
+    let Some(Step::Send(ticket)) = world.deliver.next(world.now) else { panic!("nothing to send") };
+    world.deliver.sent(ticket, Ok(()), world.now);
+    assert_eq!(world.deliver.discard(1, world.now), Some(2));
+    let passed = world.deliver.take_passed().unwrap();
+    assert_eq!((passed.through, passed.discarded), (1, 1), "it is not waited for what is in flight");
+    assert_eq!(world.deliver.discard(1, world.now), None);
+    world.deliver.report(Report { ticket, result: Err(Refusal::Lost) }, world.now);
+    let rest = send_all(&mut world);
+    assert_eq!(rest.len(), 1, "only the second delivery's is sent");
+    world
+        .deliver
+        .report(Report { ticket: rest[0], result: Ok(Placed { partition: 0, offset: 0 }) }, world.now);
+    let passed = world.deliver.take_passed().unwrap();
+    assert_eq!((passed.through, passed.delivered), (2, 1));
 }
