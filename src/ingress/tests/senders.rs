@@ -144,20 +144,24 @@ async fn no_secret_is_in_a_log_a_metric_an_answer_or_the_journal() {
         r#"{"x":{"apiKey":["canary-value"]}}"#,
         r#"{"EnterpriseId":"e","IntegrationId":"i","Events":[{"Discriminator":"CustomerAdded","Value":{"Token":"canary-value"}}]}"#,
     ];
-    for body in bodies {
-        for target in [
-            format!("/webhooks/general?Token={ENCODED}"),
-            format!("/webhooks/integration/{ENCODED}"),
-            "/webhooks?token=canary-wrong".to_owned(),
-            "/webhooks/canary/canary".to_owned(),
-        ] {
-            let answer = server.send(post(&target, body)).await;
-            answers.push_str(&answer.head);
-            answers.push_str(&answer.body);
+    // Twice: a line whose place in the code another test was just registering can be missed once.
+    for _ in 0..2 {
+        for body in bodies {
+            for target in [
+                format!("/webhooks/general?Token={ENCODED}"),
+                format!("/webhooks/integration/{ENCODED}"),
+                "/webhooks?token=canary-wrong".to_owned(),
+                "/webhooks/canary/canary".to_owned(),
+            ] {
+                let answer = server.send(post(&target, body)).await;
+                answers.push_str(&answer.head);
+                answers.push_str(&answer.body);
+            }
+            super::http2::deliver_once(&server, body).await;
         }
-        super::http2::deliver_once(&server, body).await;
+        server.send("POST /webhooks?token=canary HTTP/1.1\r\ncanary\u{7f}\r\n\r\n").await;
+        tracing::callsite::rebuild_interest_cache();
     }
-    server.send("POST /webhooks?token=canary HTTP/1.1\r\ncanary\u{7f}\r\n\r\n").await;
     let kept: Vec<u8> = server.kept().concat();
     let log = String::from_utf8_lossy(&log.0.lock().unwrap()).into_owned();
     assert!(log.contains("a request was refused") && log.contains("route of the other kind"), "{log}");
