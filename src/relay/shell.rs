@@ -45,8 +45,6 @@ const STEPS_MAX: usize = 512;
 const TICK: Duration = Duration::from_secs(1);
 /// How often the journal is looked at when it is being drained.
 const DRAIN_TICK: Duration = Duration::from_millis(50);
-/// Entries that one turn of the loop reads.
-const ENTRIES_MAX: usize = 64;
 /// Wait before the journal is read again after an error.
 const READ_WAIT: Duration = Duration::from_secs(1);
 /// Wait before a leftover that could not be written is tried again.
@@ -160,7 +158,7 @@ impl Shell {
                 // Without anybody left to ask, the others go on.
                 Some(discard) = self.discards.recv() => self.discard(discard).await,
                 entry = self.reader.next(), if has_room => match entry {
-                    Ok(entry) => self.admit_all(entry).await?,
+                    Ok(entry) => self.admit(entry),
                     Err(error) => unreadable(error).await?,
                 },
                 () = shutdown.cancelled(), if running => self.phase = Phase::Draining,
@@ -201,23 +199,6 @@ impl Shell {
         self.keep_leftovers().await;
         self.publish();
         Ok(steps == STEPS_MAX)
-    }
-
-    /// Admits an entry and what else can be read without waiting, so that one turn of the loop is
-    /// worth its while when there is much to do.
-    async fn admit_all(&mut self, first: journal::Entry) -> Result<(), Error> {
-        self.admit(first);
-        for _ in 1..ENTRIES_MAX {
-            if !self.deliver.has_room() {
-                break;
-            }
-            match at_once(self.reader.next()).await {
-                Some(Ok(entry)) => self.admit(entry),
-                Some(Err(error)) => return unreadable(error).await,
-                None => break,
-            }
-        }
-        Ok(())
     }
 
     fn admit(&mut self, entry: journal::Entry) {
@@ -366,18 +347,6 @@ async fn unreadable(error: journal::ReadError) -> Result<(), Error> {
         }
         journal::ReadError::Damaged { .. } | journal::ReadError::Closed => Err(error.into()),
     }
-}
-
-/// What a future has at once, if anything. It is dropped otherwise, so it must lose nothing by that.
-async fn at_once<T>(future: impl Future<Output = T>) -> Option<T> {
-    let mut future = std::pin::pin!(future);
-    std::future::poll_fn(|context| {
-        std::task::Poll::Ready(match future.as_mut().poll(context) {
-            std::task::Poll::Ready(ready) => Some(ready),
-            std::task::Poll::Pending => None,
-        })
-    })
-    .await
 }
 
 /// Waits for news of what topics take, for ever when there will be none.
