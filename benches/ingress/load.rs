@@ -17,6 +17,8 @@ pub struct Load {
     pub body: String,
     pub connections: u64,
     pub within: Duration,
+    /// The server's process, whose processor time is taken.
+    pub server: u32,
 }
 
 /// What one round came to.
@@ -25,6 +27,10 @@ pub struct Figures {
     pub per_second: f64,
     pub p50_ms: f64,
     pub p99_ms: f64,
+    /// Processor time per webhook that the server used.
+    pub server_cpu_us: f64,
+    /// And this process: the load, and the embedded broker.
+    pub load_cpu_us: f64,
 }
 
 impl Load {
@@ -37,6 +43,7 @@ impl Load {
             self.body.len(),
             self.body
         );
+        let cpu = [self.server, std::process::id()].map(cpu_of);
         let began = Instant::now();
         let until = began + self.within;
         let mut latencies: Vec<Duration> = runtime.block_on(async {
@@ -50,10 +57,18 @@ impl Load {
             latencies
         });
         let took = began.elapsed().as_secs_f64();
+        let used = |at: usize, of: u32| (cpu_of(of) - cpu[at]) / latencies.len() as f64 * 1e6;
+        let (server_cpu_us, load_cpu_us) = (used(0, self.server), used(1, std::process::id()));
         latencies.sort_unstable();
         let quantile =
             |share: f64| latencies[((latencies.len() - 1) as f64 * share) as usize].as_secs_f64() * 1e3;
-        Figures { per_second: latencies.len() as f64 / took, p50_ms: quantile(0.5), p99_ms: quantile(0.99) }
+        Figures {
+            per_second: latencies.len() as f64 / took,
+            p50_ms: quantile(0.5),
+            p99_ms: quantile(0.99),
+            server_cpu_us,
+            load_cpu_us,
+        }
     }
 }
 
@@ -69,8 +84,18 @@ impl Figures {
             per_second: median(|figures| figures.per_second),
             p50_ms: median(|figures| figures.p50_ms),
             p99_ms: median(|figures| figures.p99_ms),
+            server_cpu_us: median(|figures| figures.server_cpu_us),
+            load_cpu_us: median(|figures| figures.load_cpu_us),
         }
     }
+}
+
+/// Seconds of processor time that a process has used (proc_pid_stat(5): fields 14 and 15, in ticks).
+fn cpu_of(process: u32) -> f64 {
+    let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).expect("the process is there");
+    let (_, fields) = stat.rsplit_once(") ").expect("the name is in brackets");
+    let ticks = fields.split(' ').skip(11).take(2).map(|field| field.parse::<f64>().expect("a number"));
+    ticks.sum::<f64>() / rustix::param::clock_ticks_per_second() as f64
 }
 
 async fn connection(address: SocketAddr, request: String, until: Instant) -> Vec<Duration> {

@@ -9,8 +9,9 @@
 //! turn, round by round, because machines drift. `bare` reads each body to its end and answers 202.
 //! `bridge` is the release binary as it is deployed: token checked, body parsed, journaled with
 //! fdatasync before the answer, while its relay produces every event to a broker. The broker is the
-//! embedded one, in the process of the load generator, so it takes its share of the same cores.
-//! Figures are medians of the rounds; nothing here fails because a machine is slow.
+//! embedded one, in the process of the load generator, so it takes its share of the same cores: the
+//! processor time per webhook says who used how much. Figures are medians of the rounds; nothing here
+//! fails because a machine is slow.
 
 #![expect(clippy::print_stdout, reason = "a benchmark's figures are for whoever runs it")]
 
@@ -47,7 +48,10 @@ fn main() {
     println!(
         "{rounds} rounds of {seconds} s, {connections} connections, General webhooks of 1 and of 10 events\n"
     );
-    println!("{:<10} {:>8} {:>14} {:>10} {:>10}", "events", "server", "webhooks/s", "p50 ms", "p99 ms");
+    println!(
+        "{:<10} {:>8} {:>14} {:>10} {:>10} {:>15} {:>13}",
+        "events", "server", "webhooks/s", "p50 ms", "p99 ms", "server CPU us", "load CPU us"
+    );
     for events in [1, 10] {
         let load = |server: &Server| Load {
             address: server.address,
@@ -55,6 +59,7 @@ fn main() {
             body: body(events),
             connections,
             within,
+            server: server.child.id(),
         };
         let (mut plain, mut durable) = (Vec::new(), Vec::new());
         load(&bridge).run();
@@ -65,8 +70,12 @@ fn main() {
         let (plain, durable) = (Figures::median(&plain), Figures::median(&durable));
         for (name, figures) in [("bare", &plain), ("bridge", &durable)] {
             println!(
-                "{events:<10} {name:>8} {:>14.0} {:>10.2} {:>10.2}",
-                figures.per_second, figures.p50_ms, figures.p99_ms
+                "{events:<10} {name:>8} {:>14.0} {:>10.2} {:>10.2} {:>15.1} {:>13.1}",
+                figures.per_second,
+                figures.p50_ms,
+                figures.p99_ms,
+                figures.server_cpu_us,
+                figures.load_cpu_us
             );
         }
         println!("{events:<10} {:>8} {:>14.2}\n", "ratio", durable.per_second / plain.per_second);

@@ -17,6 +17,9 @@ pub struct TopicNames(Arc<Topics>);
 #[derive(Debug)]
 struct Topics {
     by_logical: HashMap<String, TopicSpec>,
+    /// The families with members, by member: `unrecognized` is always one.
+    events: HashMap<String, Arc<str>>,
+    integrations: HashMap<String, Arc<str>>,
     order: Vec<String>,
 }
 
@@ -33,12 +36,26 @@ impl TopicNames {
         if config.replication_factor.is_some_and(|copies| copies < 1) {
             return Err(ConfigError::Number("replication_factor"));
         }
-        let mut topics = Topics { by_logical: HashMap::new(), order: Vec::new() };
+        let mut topics = Topics {
+            by_logical: HashMap::new(),
+            events: HashMap::new(),
+            integrations: HashMap::new(),
+            order: Vec::new(),
+        };
         let mut taken: HashMap<Arc<str>, String> = HashMap::new();
         for logical in config.logical_names() {
             let spec = config.spec(&logical, body_bytes_max)?;
             if let Some(one) = taken.insert(Arc::clone(&spec.name), logical.clone()) {
                 return Err(ConfigError::Shared { one, other: logical, name: spec.name.to_string() });
+            }
+            match logical.split_once('.') {
+                Some(("events", member)) => {
+                    topics.events.insert(member.to_owned(), Arc::clone(&spec.name));
+                }
+                Some(("integrations", member)) => {
+                    topics.integrations.insert(member.to_owned(), Arc::clone(&spec.name));
+                }
+                Some(_) | None => {}
             }
             topics.by_logical.insert(logical.clone(), spec);
             topics.order.push(logical);
@@ -55,13 +72,13 @@ impl TopicNames {
     /// The topic of a discriminator: `events.unrecognized` when it has none of its own.
     #[must_use]
     pub fn events(&self, discriminator: &str) -> Arc<str> {
-        self.member("events", discriminator)
+        member(&self.0.events, discriminator)
     }
 
     /// The topic of an integration's action: `integrations.unrecognized` when it has none of its own.
     #[must_use]
     pub fn integrations(&self, action: &str) -> Arc<str> {
-        self.member("integrations", action)
+        member(&self.0.integrations, action)
     }
 
     /// Sealed credentials and the state of integrations.
@@ -121,17 +138,15 @@ impl TopicNames {
         self.all().filter(|spec| families.contains(&family_of(&spec.logical))).cloned().collect()
     }
 
-    fn member(&self, family: &str, name: &str) -> Arc<str> {
-        match self.0.by_logical.get(&format!("{family}.{name}")) {
-            Some(spec) => Arc::clone(&spec.name),
-            None => self.fixed(&format!("{family}.{UNRECOGNIZED}")),
-        }
-    }
-
     fn fixed(&self, logical: &str) -> Arc<str> {
         let spec = self.0.by_logical.get(logical).expect("these names are always among the logical names");
         Arc::clone(&spec.name)
     }
+}
+
+fn member(family: &HashMap<String, Arc<str>>, name: &str) -> Arc<str> {
+    let topic = family.get(name).or_else(|| family.get(UNRECOGNIZED));
+    Arc::clone(topic.expect("both families have a topic for what is outside their lists"))
 }
 
 fn keys<'a, V>(

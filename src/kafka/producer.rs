@@ -250,14 +250,14 @@ fn headers(record: &Record) -> OwnedHeaders {
     record
         .headers
         .iter()
-        .fold(headers, |headers, (key, value)| headers.insert(Header { key, value: Some(value.as_str()) }))
+        .fold(headers, |headers, (key, value)| headers.insert(Header { key, value: Some(value) }))
 }
 
 /// The kind of a record, as its headers say it: a topic may be called anything.
 fn class(record: &Record) -> Class {
     let mut class = Class::Raw;
-    for (name, value) in &record.headers {
-        match *name {
+    for (name, value) in record.headers.iter() {
+        match name {
             "dead_letter_reason" => return Class::Dlq,
             "ce_type" if value.starts_with("com.mews.entity.") => class = Class::Entity,
             _ => {}

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use crate::webhook::envelope::Header;
+use crate::webhook::envelope::Headers;
 
 /// A record on its way to a topic.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,14 +16,13 @@ pub struct Record {
     /// `None` is a tombstone.
     pub value: Option<Bytes>,
     /// CloudEvents context and what a part adds to it.
-    pub headers: Vec<Header>,
+    pub headers: Headers,
 }
 
 impl Record {
     /// Bytes of key, value and headers, without the protocol's framing.
     #[must_use]
     pub fn size(&self) -> usize {
-        let headers: usize = self.headers.iter().map(|(name, value)| name.len() + value.len()).sum();
-        self.key.len() + self.value.as_ref().map_or(0, Bytes::len) + headers
+        self.key.len() + self.value.as_ref().map_or(0, Bytes::len) + self.headers.size()
     }
 }

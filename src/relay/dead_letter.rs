@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use crate::{
     telemetry::{family::Label as _, metrics},
-    webhook::envelope::Header,
+    webhook::envelope::Headers,
 };
 
 /// What is said of one record.
@@ -24,18 +24,15 @@ pub struct DeadLetter {
 }
 
 impl DeadLetter {
-    /// The headers that it adds. A record that no topic took has the partition and offset -1, as
-    /// Kafka writes "none".
-    #[must_use]
-    pub fn headers(&self) -> [Header; 7] {
-        [
-            ("dead_letter_reason", self.reason.value().to_owned()),
-            ("dead_letter_detail", self.detail.clone()),
-            ("dead_letter_stage", metrics::Stage::Relay.value().to_owned()),
-            ("dead_letter_topic", self.topic.to_string()),
-            ("dead_letter_partition", "-1".to_owned()),
-            ("dead_letter_offset", "-1".to_owned()),
-            ("dead_letter_attempts", self.attempts.to_string()),
-        ]
+    /// Adds its headers. A record that no topic took has the partition and offset -1, as Kafka
+    /// writes "none".
+    pub fn add_to(&self, headers: &mut Headers) {
+        headers.push("dead_letter_reason", self.reason.value());
+        headers.push("dead_letter_detail", &self.detail);
+        headers.push("dead_letter_stage", metrics::Stage::Relay.value());
+        headers.push("dead_letter_topic", &self.topic);
+        headers.push("dead_letter_partition", "-1");
+        headers.push("dead_letter_offset", "-1");
+        headers.write("dead_letter_attempts", format_args!("{}", self.attempts));
     }
 }

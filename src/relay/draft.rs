@@ -14,7 +14,7 @@ use crate::{
     kafka::{Record, TopicNames},
     webhook::{
         Content, Delivery,
-        envelope::{Envelope, Header, event_id},
+        envelope::{self, Envelope, Headers, event_id},
     },
 };
 
@@ -188,7 +188,7 @@ impl Draft {
         let topic = match form {
             Form::Whole | Form::WithoutEntity => self.topic(names),
             Form::DeadLetter(dead_letter) => {
-                headers.extend(dead_letter.headers());
+                dead_letter.add_to(&mut headers);
                 names.dead_letters()
             }
         };
@@ -212,7 +212,12 @@ impl Draft {
                 ("com.mews.bridge.quarantined".into(), "/mews/bridge".into(), None)
             }
         };
+        let content_type = match self.part {
+            Part::Undecodable { .. } => "application/octet-stream",
+            _ => envelope::JSON,
+        };
         Envelope {
+            content_type,
             id: event_id(source.delivery.id, self.index as usize).into(),
             source: of,
             kind,
@@ -225,27 +230,27 @@ impl Draft {
         }
     }
 
-    fn own_headers(&self, source: &Source, form: &Form, headers: &mut Vec<Header>) {
+    fn own_headers(&self, source: &Source, form: &Form, headers: &mut Headers) {
         match (&self.part, &source.delivery.content) {
             (Part::BadEvent { detail, .. }, _) => {
-                headers.push(("quarantine_reason", "bad_event".to_owned()));
-                headers.push(("quarantine_detail", (*detail).to_owned()));
+                headers.push("quarantine_reason", "bad_event");
+                headers.push("quarantine_detail", detail);
             }
             (Part::Quarantined, Content::Quarantined { reason, detail }) => {
-                headers.push(("quarantine_reason", reason.clone()));
-                headers.push(("quarantine_detail", detail.clone()));
-            }
-            (Part::Undecodable { .. }, _) => {
-                headers.retain(|(name, _)| *name != "content-type");
-                headers.insert(0, ("content-type", "application/octet-stream".to_owned()));
+                headers.push("quarantine_reason", reason);
+                headers.push("quarantine_detail", detail);
             }
             (
-                Part::Event { .. } | Part::Integration { .. } | Part::Credentials { .. } | Part::Quarantined,
+                Part::Event { .. }
+                | Part::Integration { .. }
+                | Part::Credentials { .. }
+                | Part::Quarantined
+                | Part::Undecodable { .. },
                 _,
             ) => {}
         }
         if *form == Form::WithoutEntity {
-            headers.push(("entity_omitted", "true".to_owned()));
+            headers.push("entity_omitted", "true");
         }
     }
 

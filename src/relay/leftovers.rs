@@ -89,7 +89,7 @@ impl Leftover {
         Self {
             topic: record.topic.to_string(),
             key: STANDARD.encode(&record.key),
-            headers: record.headers.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect(),
+            headers: record.headers.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect(),
             value: record.value.as_ref().map(|value| STANDARD.encode(value)),
         }
     }
@@ -133,7 +133,7 @@ mod tests {
             topic: "mews.dead-letters".into(),
             key: Bytes::from_static(b"hotel"),
             value: Some(Bytes::from_static(&[0, 255])),
-            headers: vec![("ce_id", id.to_owned()), ("dead_letter_topic", topic.to_owned())],
+            headers: [("ce_id", id), ("dead_letter_topic", topic)].into_iter().collect(),
         }
     }
 

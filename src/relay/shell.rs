@@ -7,6 +7,7 @@ use std::{
     future::pending,
     path::PathBuf,
     sync::Arc,
+    task::Poll,
     time::{Duration, Instant, SystemTime},
 };
 
@@ -39,8 +40,11 @@ use crate::{
     webhook::{Delivery, Discriminators},
 };
 
-/// Steps between two looks at what else has happened.
+/// Steps, reports and entries of one turn, each; then it is looked at what else has happened.
 const STEPS_MAX: usize = 512;
+/// How long a turn waits after one that had something to do. What comes meanwhile is dealt with
+/// together, so that under load a record does not cost the answers a turn of its own.
+const REST: Duration = Duration::from_millis(1);
 /// How often the client is looked at when nothing happens.
 const TICK: Duration = Duration::from_secs(1);
 /// How often the journal is looked at when it is being drained.
@@ -82,6 +86,15 @@ pub(super) struct Shell {
 enum Phase {
     Running,
     Draining,
+}
+
+/// What a turn had to do, in ascending order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Turn {
+    Idle,
+    Busy,
+    /// It ended before everything was done.
+    Full,
 }
 
 impl Shell {
@@ -134,11 +147,17 @@ impl Shell {
     /// See [`super::run`].
     pub(super) async fn run(mut self, shutdown: CancellationToken) -> Result<Outcome, Error> {
         loop {
-            let more = self.work().await?;
+            let swept = self.sweep().await?;
+            let turn = swept.max(self.work().await?);
             if self.is_drained() {
                 return Ok(Outcome::Drained);
             }
-            let wake = if more { Instant::now() } else { self.wake_at() };
+            let wake = match turn {
+                Turn::Idle => self.wake_at(),
+                Turn::Busy => Instant::now() + REST,
+                Turn::Full => Instant::now(),
+            };
+            let idle = turn == Turn::Idle;
             let (has_room, running) = (self.deliver.has_room(), self.phase == Phase::Running);
             let is_up = self.restart.is_none();
             // Every arm only waits; cancelling one loses nothing.
@@ -147,7 +166,9 @@ impl Shell {
                 () = self.abandon.cancelled() => {
                     return Ok(Outcome::Abandoned { pending: self.deliver.open().len() });
                 }
-                report = self.reports.recv() => self.reported(report.ok_or(Error::Ended("producer"))?),
+                report = self.reports.recv(), if idle => {
+                    self.reported(report.ok_or(Error::Ended("producer"))?, Instant::now());
+                }
                 done = self.updates_done.recv() => {
                     self.deliver.updated(done.ok_or(Error::Ended("credentials"))?, Instant::now());
                 }
@@ -157,7 +178,7 @@ impl Shell {
                 capacities = changed(&mut self.capacities) => self.deliver.learn(capacities),
                 // Without anybody left to ask, the others go on.
                 Some(discard) = self.discards.recv() => self.discard(discard).await,
-                entry = self.reader.next(), if has_room => match entry {
+                entry = self.reader.next(), if idle && has_room => match entry {
                     Ok(entry) => self.admit(entry),
                     Err(error) => unreadable(error).await?,
                 },
@@ -167,8 +188,33 @@ impl Shell {
         }
     }
 
-    /// Does what can be done now; says whether there is more.
-    async fn work(&mut self) -> Result<bool, Error> {
+    /// Takes in what has come since the last turn.
+    async fn sweep(&mut self) -> Result<Turn, Error> {
+        let now = Instant::now();
+        let mut reports = 0;
+        while reports < STEPS_MAX
+            && let Ok(report) = self.reports.try_recv()
+        {
+            self.reported(report, now);
+            reports += 1;
+        }
+        let mut entries = 0;
+        while entries < STEPS_MAX && self.deliver.has_room() {
+            match at_once(self.reader.next()).await {
+                Some(Ok(entry)) => self.admit(entry),
+                Some(Err(error)) => {
+                    unreadable(error).await?;
+                    break;
+                }
+                None => break,
+            }
+            entries += 1;
+        }
+        Ok(Turn::of(reports.max(entries)))
+    }
+
+    /// Does what can be done now.
+    async fn work(&mut self) -> Result<Turn, Error> {
         self.look_after_client();
         let mut steps = 0;
         let now = Instant::now();
@@ -198,7 +244,7 @@ impl Shell {
         }
         self.keep_leftovers().await;
         self.publish();
-        Ok(steps == STEPS_MAX)
+        Ok(Turn::of(steps))
     }
 
     fn admit(&mut self, entry: journal::Entry) {
@@ -210,18 +256,12 @@ impl Shell {
         }
     }
 
-    fn reported(&mut self, report: Report) {
-        let now = Instant::now();
-        let mut next = Some(report);
-        let mut taken = 0;
-        while let Some(report) = next {
-            if report.ticket == credentials::TICKET {
-                let _ = self.updates_reports.send(report);
-            } else {
-                self.deliver.report(report, now);
-            }
-            taken += 1;
-            next = if taken < STEPS_MAX { self.reports.try_recv().ok() } else { None };
+    fn reported(&mut self, report: Report, now: Instant) {
+        if report.ticket == credentials::TICKET {
+            // Should the task be gone, the loop ends with that.
+            let _ = self.updates_reports.send(report);
+        } else {
+            self.deliver.report(report, now);
         }
     }
 
@@ -332,6 +372,29 @@ impl Shell {
         let tick = Instant::now() + tick;
         self.deliver.wake_at().map_or(tick, |wake| wake.min(tick))
     }
+}
+
+impl Turn {
+    /// A turn that did so much of one kind.
+    const fn of(done: usize) -> Self {
+        match done {
+            0 => Self::Idle,
+            STEPS_MAX.. => Self::Full,
+            _ => Self::Busy,
+        }
+    }
+}
+
+/// What a future has at once, if anything. It is dropped otherwise, so it must lose nothing by that.
+async fn at_once<T>(future: impl Future<Output = T>) -> Option<T> {
+    let mut future = std::pin::pin!(future);
+    std::future::poll_fn(|context| {
+        Poll::Ready(match future.as_mut().poll(context) {
+            Poll::Ready(ready) => Some(ready),
+            Poll::Pending => None,
+        })
+    })
+    .await
 }
 
 /// A disk that cannot be read now is asked again, as one without a free file descriptor; damage is not.

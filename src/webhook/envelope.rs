@@ -3,16 +3,88 @@
 //! Every record that the bridge writes carries these headers, and nothing else carries the context,
 //! so a subscriber needs no wrapper around `Value` (reference: CloudEvents Kafka protocol binding 3.2).
 
-use std::{borrow::Cow, time::SystemTime};
+use std::{
+    borrow::Cow,
+    fmt::{self, Write as _},
+    time::SystemTime,
+};
 
 use uuid::Uuid;
 
-/// One record header: names and values are UTF-8.
-pub type Header = (&'static str, String);
+/// The headers of one record, in order; names and values are UTF-8.
+///
+/// All values lie in one buffer: a record has eleven of them, and a string for each would be most of
+/// what producing a record costs.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Headers {
+    /// Each name, and where in `values` its value ends.
+    ends: Vec<(&'static str, usize)>,
+    values: String,
+}
+
+impl Headers {
+    /// With room for so many headers, and for so many bytes of values.
+    #[must_use]
+    pub fn with_capacity(headers: usize, value_bytes: usize) -> Self {
+        Self { ends: Vec::with_capacity(headers), values: String::with_capacity(value_bytes) }
+    }
+
+    /// Adds one.
+    pub fn push(&mut self, name: &'static str, value: &str) {
+        self.values.push_str(value);
+        self.ends.push((name, self.values.len()));
+    }
+
+    /// Adds one, its value written in place.
+    pub fn write(&mut self, name: &'static str, value: fmt::Arguments<'_>) {
+        self.values.write_fmt(value).expect("a string takes what is written to it");
+        self.ends.push((name, self.values.len()));
+    }
+
+    /// How many there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.ends.len()
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.ends.is_empty()
+    }
+
+    /// Names and values in order.
+    pub fn iter(&self) -> impl Iterator<Item = (&'static str, &str)> {
+        let begins = std::iter::once(0).chain(self.ends.iter().map(|(_, end)| *end));
+        self.ends.iter().zip(begins).map(|(&(name, end), begin)| (name, &self.values[begin..end]))
+    }
+
+    /// The value of the first of that name.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<&str> {
+        self.iter().find(|(each, _)| *each == name).map(|(_, value)| value)
+    }
+
+    /// Bytes of all names and values.
+    #[must_use]
+    pub fn size(&self) -> usize {
+        self.ends.iter().map(|(name, _)| name.len()).sum::<usize>() + self.values.len()
+    }
+}
+
+impl<V: AsRef<str>> FromIterator<(&'static str, V)> for Headers {
+    fn from_iter<I: IntoIterator<Item = (&'static str, V)>>(headers: I) -> Self {
+        let mut all = Self::default();
+        headers.into_iter().for_each(|(name, value)| all.push(name, value.as_ref()));
+        all
+    }
+}
 
 /// The context of one record.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Envelope<'a> {
+    /// `content-type` of the value.
+    pub content_type: &'static str,
     /// `ce_id`: the same after a crash, see [`event_id`].
     pub id: Cow<'a, str>,
     /// `ce_source`: whose record it is.
@@ -33,36 +105,42 @@ pub struct Envelope<'a> {
     pub traceparent: Cow<'a, str>,
 }
 
+/// `content-type` of a value that is JSON.
+pub const JSON: &str = "application/json";
+
 /// `ce_id` of the record that element `index` of a delivery's `Events` becomes.
 #[must_use]
 pub fn event_id(delivery: Uuid, index: usize) -> String {
     format!("{delivery}-{index}")
 }
 
-/// Headers an [`Envelope`] needs at most, so that callers can reserve room for their own.
-pub const HEADERS_MAX: usize = 11;
+/// Room for the headers of an [`Envelope`] and some of the caller's own.
+const HEADERS: usize = 13;
+/// Room for their values, as Mews's ids and names are.
+const VALUE_BYTES: usize = 512;
 
 impl Envelope<'_> {
     /// The headers in a fixed order; what is not known has no header.
     #[must_use]
-    pub fn headers(self) -> Vec<Header> {
-        let mut headers = Vec::with_capacity(HEADERS_MAX + 2);
-        headers.push(("content-type", "application/json".to_owned()));
-        headers.push(("ce_specversion", "1.0".to_owned()));
-        headers.push(("ce_id", self.id.into_owned()));
-        headers.push(("ce_source", self.source.into_owned()));
-        headers.push(("ce_type", self.kind.into_owned()));
-        let mut optional = |name, value: Option<Cow<'_, str>>| {
-            if let Some(value) = value {
-                headers.push((name, value.into_owned()));
-            }
-        };
-        optional("ce_subject", self.subject);
-        optional("ce_time", Some(humantime::format_rfc3339_millis(self.time).to_string().into()));
-        optional("ce_enterpriseid", self.enterprise_id);
-        optional("ce_integrationid", self.integration_id);
-        optional("ce_partitionkey", Some(self.partition_key));
-        optional("traceparent", Some(self.traceparent));
+    pub fn headers(self) -> Headers {
+        let mut headers = Headers::with_capacity(HEADERS, VALUE_BYTES);
+        headers.push("content-type", self.content_type);
+        headers.push("ce_specversion", "1.0");
+        headers.push("ce_id", &self.id);
+        headers.push("ce_source", &self.source);
+        headers.push("ce_type", &self.kind);
+        if let Some(subject) = &self.subject {
+            headers.push("ce_subject", subject);
+        }
+        headers.write("ce_time", format_args!("{}", humantime::format_rfc3339_millis(self.time)));
+        if let Some(id) = &self.enterprise_id {
+            headers.push("ce_enterpriseid", id);
+        }
+        if let Some(id) = &self.integration_id {
+            headers.push("ce_integrationid", id);
+        }
+        headers.push("ce_partitionkey", &self.partition_key);
+        headers.push("traceparent", &self.traceparent);
         headers
     }
 }
@@ -75,6 +153,7 @@ mod tests {
     #[test]
     fn headers_are_those_of_the_binding() {
         let envelope = Envelope {
+            content_type: JSON,
             id: event_id(Uuid::nil(), 3).into(),
             source: "/mews/enterprises/e".into(),
             kind: "com.mews.connector.CustomerAdded".into(),
@@ -85,10 +164,12 @@ mod tests {
             partition_key: "e".into(),
             traceparent: "00-1-2-01".into(),
         };
-        let headers: Vec<_> =
-            envelope.headers().into_iter().map(|(name, value)| format!("{name}={value}")).collect();
+        let headers = envelope.headers();
+        let shown: Vec<_> = headers.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        assert_eq!(headers.size() + headers.len(), shown.concat().len());
+        assert_eq!(headers.get("ce_type"), Some("com.mews.connector.CustomerAdded"));
         assert_eq!(
-            headers,
+            shown,
             [
                 "content-type=application/json",
                 "ce_specversion=1.0",

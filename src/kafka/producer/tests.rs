@@ -76,7 +76,7 @@ fn record(value: &str) -> Record {
         topic: TOPIC.into(),
         key: Bytes::from_static(b"851df8c8-90f2-4c4a-8e01-a4fc46b25178"),
         value: Some(Bytes::copy_from_slice(value.as_bytes())),
-        headers: vec![("ce_id", "1".to_owned())],
+        headers: [("ce_id", "1")].into_iter().collect(),
     }
 }
 
@@ -277,7 +277,7 @@ async fn the_gauges_follow_the_connection() {
 #[test]
 fn a_record_is_counted_by_what_its_headers_say() {
     let with = |headers: &[(&'static str, &str)]| {
-        let headers = headers.iter().map(|(name, value)| (*name, (*value).to_owned())).collect();
+        let headers = headers.iter().copied().collect();
         class(&Record { headers, ..record("x") })
     };
     assert_eq!(with(&[("ce_type", "com.mews.connector.CustomerAdded")]), Class::Raw);
