@@ -1,0 +1,361 @@
+//! The client: one call is one request within the budget, and one typed end.
+//!
+//! ```text
+//! call ─ budget ─ room ─ breaker ─ send ─ head ─────────── body ─ records
+//!        token's  among  is it     │      the budget and the breaker are told here
+//!        turn     all    away?     └── request_timeout ───────┘
+//! ```
+//!
+//! Guarantees: exactly one request leaves, or none; it ends within `connector.request_timeout` of being
+//! sent; no more than `connector.response_bytes_max` of an answer is ever held, however well it was packed;
+//! nothing is sent to any other host than `connector.platform_address`: neither redirects nor proxies of the
+//! environment are followed. Connections are kept and shared, HTTP/2 is spoken where the server offers it.
+//! The body of a request is wiped after it was sent, and is in no log at any level.
+
+use std::{
+    convert::Infallible,
+    sync::Arc,
+    time::{Duration, Instant, SystemTime},
+};
+
+use bytes::{Bytes, BytesMut};
+use reqwest::{
+    Response, StatusCode,
+    header::{CONTENT_TYPE, HeaderMap},
+    redirect, retry,
+};
+use tokio::sync::Semaphore;
+use zeroize::Zeroizing;
+
+use super::{
+    Answer, Breaker, Budget, Cause, ClientToken, Config, ConfigError, Error, Fingerprint, Operation, Request,
+    Said, answer,
+    breaker::{Pass, circuit::Outcome},
+    budget::{Limits, Permit},
+    request::Credentials,
+    retry_after,
+};
+use crate::{
+    secret::Secret,
+    telemetry::metrics::{Connector as Metrics, Process, connector::Code},
+};
+
+/// Longest refusal that is read; what Mews says is a line.
+const REFUSAL_BYTES_MAX: usize = 64 * 1024;
+/// Idle connections are let go before the servers and load balancers on the way do so.
+const IDLE_MAX: Duration = Duration::from_secs(50);
+/// A dead HTTP/2 connection is found out within the sum, before requests pile up on it.
+const PING: (Duration, Duration) = (Duration::from_secs(20), Duration::from_secs(10));
+/// Between two looks at what is only measured by looking.
+const OBSERVE_EVERY: Duration = Duration::from_secs(1);
+
+/// The Connector API; a cheap handle.
+#[derive(Clone, Debug)]
+pub struct Client(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    http: reqwest::Client,
+    /// With the slash that the paths of operations go behind.
+    base: String,
+    /// Name and version.
+    client: String,
+    client_token: ClientToken,
+    budget: Budget,
+    breaker: Breaker,
+    room: Semaphore,
+    request_timeout: Duration,
+    response_bytes_max: usize,
+    metrics: Metrics,
+}
+
+impl Client {
+    /// A client that has not connected yet.
+    ///
+    /// # Errors
+    /// When the settings cannot work, or there are no certificates to trust.
+    pub fn new(config: &Config, client_token: ClientToken, metrics: Metrics) -> Result<Self, ConfigError> {
+        config.check()?;
+        let limits = Limits {
+            requests: config.requests_per_window,
+            window: config.window,
+            open: config.requests_in_flight_per_token_max,
+        };
+        Ok(Self(Arc::new(Inner {
+            http: http(config)?,
+            base: format!("{}/api/connector/v1/", config.platform_address.trim_end_matches('/')),
+            client: config.client.clone(),
+            client_token,
+            budget: Budget::new(limits, metrics.clone()),
+            breaker: Breaker::new(metrics.clone()),
+            room: Semaphore::new(config.requests_in_flight_max),
+            request_timeout: config.request_timeout,
+            response_bytes_max: usize::try_from(config.response_bytes_max.as_u64()).unwrap_or(usize::MAX),
+            metrics,
+        })))
+    }
+
+    /// Reads the client token again when its file changes, and keeps gauges true. Never ends; run once.
+    pub async fn run(&self, process: &Process) -> Infallible {
+        let observe = async {
+            loop {
+                self.0.budget.observe();
+                self.0.breaker.observe();
+                tokio::time::sleep(OBSERVE_EVERY).await;
+            }
+        };
+        tokio::select! {
+            never = self.0.client_token.watch(process) => never,
+            never = observe => never,
+        }
+    }
+
+    /// Whether the whole API is away.
+    #[must_use]
+    pub fn breaker(&self) -> &Breaker {
+        &self.0.breaker
+    }
+
+    /// Waits for the token's turn, sends one request and reads its answer. Dropped, a request that is under
+    /// way is given up and still counts.
+    ///
+    /// # Errors
+    /// [`Error`] says what can be done.
+    pub async fn call(&self, access_token: &Secret, request: &Request) -> Result<Answer, Error> {
+        let inner = &*self.0;
+        let operation = request.operation();
+        let token = Fingerprint::of(access_token);
+        let permit = inner.budget.acquire(token, operation).await;
+        let room = inner.room.acquire().await.expect("the semaphore is never closed");
+        let pass = match inner.breaker.admit(token) {
+            Ok(pass) => pass,
+            Err(wait) => {
+                permit.unsent();
+                let said = Said::default();
+                return Err(Error::Unavailable { cause: Cause::CircuitOpen, retry_after: Some(wait), said });
+            }
+        };
+        let client_token = inner.client_token.get();
+        let secrets = [access_token, &client_token];
+        let in_flight = InFlight::new(&inner.metrics);
+        let began = Instant::now();
+        let sent = self.exchange(request, secrets, permit, pass).await;
+        drop((in_flight, room));
+        inner.metrics.request_duration.of(operation).observe(began.elapsed().as_secs_f64());
+        inner.metrics.requests.of(operation, code(&sent)).inc();
+        self.judge(operation, sent, secrets)
+    }
+
+    /// Sends and receives, and tells the budget and the breaker how it went.
+    async fn exchange(
+        &self,
+        request: &Request,
+        [access_token, client_token]: [&Secret; 2],
+        mut permit: Permit,
+        pass: Pass,
+    ) -> Result<Received, Failure> {
+        let inner = &*self.0;
+        let credentials = Credentials { client_token, access_token, client: &inner.client };
+        let body = Bytes::from_owner(Zeroizing::new(request.body(&credentials)));
+        let post = inner
+            .http
+            .post(format!("{}{}", inner.base, request.operation().row().path))
+            .header(CONTENT_TYPE, "application/json")
+            .body(body);
+        let exchange = async {
+            let response = post.send().await.map_err(Failure::of)?;
+            let (status, headers) = (response.status(), response.headers().clone());
+            let retry_after = retry_after::read(&headers, SystemTime::now());
+            // The request has arrived, whatever becomes of the rest.
+            if status == StatusCode::TOO_MANY_REQUESTS {
+                permit.throttled(retry_after);
+            } else {
+                permit.answered();
+            }
+            let max = if status.is_success() { inner.response_bytes_max } else { REFUSAL_BYTES_MAX };
+            let body = read(response, max).await;
+            Ok(Received { status, retry_after, request_id: request_id(&headers), body: body? })
+        };
+        let received = match tokio::time::timeout(inner.request_timeout, exchange).await {
+            Ok(received) => received,
+            Err(_) => Err(Failure::Timeout),
+        };
+        pass.ended(outcome(&received));
+        if matches!(received, Err(Failure::Connect(_))) {
+            permit.unsent();
+        }
+        received
+    }
+
+    fn judge(
+        &self,
+        operation: Operation,
+        sent: Result<Received, Failure>,
+        secrets: [&Secret; 2],
+    ) -> Result<Answer, Error> {
+        let unavailable = |cause| Error::Unavailable { cause, retry_after: None, said: Said::default() };
+        let received = match sent {
+            Ok(received) => received,
+            Err(Failure::Connect(error)) => return Err(unavailable(Cause::Connect(error))),
+            Err(Failure::Transport(error)) => return Err(unavailable(Cause::Transport(error))),
+            Err(Failure::Timeout) => return Err(unavailable(Cause::Timeout)),
+        };
+        let Received { status, retry_after, request_id, body } = received;
+        let request_id = request_id.as_deref();
+        let body = match body {
+            Body::Whole(body) => body,
+            Body::TooLarge if status.is_success() => {
+                let message = Some("the answer is larger than connector.response_bytes_max".to_owned());
+                return Err(Error::TooHeavy(Said { message, ..Said::nothing(request_id) }));
+            }
+            Body::TooLarge => Bytes::new(),
+        };
+        if !status.is_success() {
+            let said = Said::read(&body, request_id, secrets);
+            return Err(Error::refused(status.as_u16(), retry_after, said));
+        }
+        let said = Said::nothing(request_id);
+        // Not opted into (contract 3.2), but plain enough.
+        if status == StatusCode::NO_CONTENT {
+            return Ok(Answer { request_id: said.request_id, ..Answer::default() });
+        }
+        let parse_errors = self.0.metrics.parse_errors.of(operation);
+        match answer::read(operation, &body) {
+            Ok(read) => {
+                parse_errors.inc_by(read.unusable as u64);
+                Ok(Answer { request_id: said.request_id, ..read.answer })
+            }
+            // Its text can quote the answer; where it broke off is enough.
+            Err(error) => {
+                parse_errors.inc();
+                Err(Error::Undecodable { line: error.line(), column: error.column(), said })
+            }
+        }
+    }
+}
+
+/// An answer that came to its end, or to its limit.
+struct Received {
+    status: StatusCode,
+    retry_after: Option<Duration>,
+    request_id: Option<String>,
+    body: Body,
+}
+
+enum Body {
+    Whole(Bytes),
+    TooLarge,
+}
+
+/// Why there is no complete answer.
+enum Failure {
+    Connect(reqwest::Error),
+    Transport(reqwest::Error),
+    Timeout,
+}
+
+impl Failure {
+    fn of(error: reqwest::Error) -> Self {
+        let error = error.without_url();
+        if error.is_connect() {
+            Self::Connect(error)
+        } else if error.is_timeout() {
+            Self::Timeout
+        } else {
+            Self::Transport(error)
+        }
+    }
+}
+
+/// Reads until the end or the limit; a packed answer is counted as it is unpacked.
+async fn read(mut response: Response, bytes_max: usize) -> Result<Body, Failure> {
+    let mut body = BytesMut::new();
+    while let Some(chunk) = response.chunk().await.map_err(Failure::of)? {
+        if body.len() + chunk.len() > bytes_max {
+            return Ok(Body::TooLarge);
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(Body::Whole(body.freeze()))
+}
+
+fn request_id(headers: &HeaderMap) -> Option<String> {
+    headers.get("request-id")?.to_str().ok().map(str::to_owned)
+}
+
+fn http(config: &Config) -> Result<reqwest::Client, ConfigError> {
+    // Another part may have been first; they install the same.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let is_tls = config.platform_address.starts_with("https:");
+    let mut http = reqwest::Client::builder()
+        .user_agent(concat!("mews-bridge/", env!("CARGO_PKG_VERSION")))
+        .https_only(is_tls)
+        .redirect(redirect::Policy::none())
+        .retry(retry::never())
+        .no_proxy()
+        .connect_timeout(config.connect_timeout)
+        .pool_idle_timeout(IDLE_MAX)
+        .http2_keep_alive_interval(PING.0)
+        .http2_keep_alive_timeout(PING.1)
+        .http2_adaptive_window(true);
+    match config.ca()? {
+        Some(certificates) => http = http.tls_certs_only(certificates),
+        // Without TLS no certificates are needed, and the system may have none.
+        None if !is_tls => http = http.tls_certs_only([]),
+        None => {}
+    }
+    http.build().map_err(|error| ConfigError::Http(error.without_url()))
+}
+
+fn outcome(received: &Result<Received, Failure>) -> Outcome {
+    match received {
+        Ok(received) if received.status.is_server_error() => Outcome::Failed,
+        Ok(_) => Outcome::Answered,
+        Err(Failure::Connect(_)) => Outcome::Unreachable,
+        Err(Failure::Transport(_) | Failure::Timeout) => Outcome::Failed,
+    }
+}
+
+fn code(sent: &Result<Received, Failure>) -> Code {
+    let status = match sent {
+        Ok(received) => received.status.as_u16(),
+        Err(Failure::Timeout) => return Code::Timeout,
+        Err(Failure::Connect(_) | Failure::Transport(_)) => return Code::Transport,
+    };
+    match status {
+        204 => Code::Empty,
+        200..=299 => Code::Ok,
+        400 => Code::BadRequest,
+        401 => Code::Unauthorized,
+        403 => Code::Forbidden,
+        404 => Code::NotFound,
+        408 => Code::Timeout408,
+        409 => Code::Conflict,
+        410 => Code::Gone,
+        413 => Code::TooLarge,
+        429 => Code::Throttled,
+        400..=499 => Code::OtherClient,
+        500 => Code::Internal,
+        502 => Code::BadGateway,
+        503 => Code::Unavailable,
+        504 => Code::GatewayTimeout,
+        500.. => Code::OtherServer,
+        _ => Code::Redirect,
+    }
+}
+
+/// Counts a request as in flight until it is dropped.
+struct InFlight<'a>(&'a Metrics);
+
+impl<'a> InFlight<'a> {
+    fn new(metrics: &'a Metrics) -> Self {
+        metrics.requests_in_flight.inc();
+        Self(metrics)
+    }
+}
+
+impl Drop for InFlight<'_> {
+    fn drop(&mut self) {
+        self.0.requests_in_flight.dec();
+    }
+}
