@@ -14,6 +14,7 @@
 
 use std::{
     convert::Infallible,
+    fmt,
     sync::Arc,
     time::{Duration, Instant, SystemTime},
 };
@@ -50,10 +51,15 @@ const PING: (Duration, Duration) = (Duration::from_secs(20), Duration::from_secs
 const OBSERVE_EVERY: Duration = Duration::from_secs(1);
 
 /// The Connector API; a cheap handle.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Client(Arc<Inner>);
 
-#[derive(Debug)]
+impl fmt::Debug for Client {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Client").field("base", &self.0.base).finish_non_exhaustive()
+    }
+}
+
 struct Inner {
     http: reqwest::Client,
     /// With the slash that the paths of operations go behind.

@@ -14,13 +14,12 @@ fn ms(milliseconds: u64) -> Duration {
     Duration::from_millis(milliseconds)
 }
 
-/// One request of a run: when it was sent, reached the server, and was answered or given up.
+/// One request of a run: when it was sent, and when it reached the server.
 #[derive(Clone, Copy, Debug)]
 struct Request {
     operation: Operation,
     sent: Duration,
     arrived: Duration,
-    answered: Duration,
 }
 
 /// How a request fares: milliseconds to the server and back, and whether its answer is lost.
@@ -63,7 +62,7 @@ fn run(limits: Limits, backlog: &[(Operation, usize)], fates: &[Fate], length: D
                 let fate = fates[requests.len() % fates.len()];
                 let answered = now + ms(fate.there + fate.back);
                 let operation = operations[ticket as usize];
-                requests.push(Request { operation, sent: now, arrived: now + ms(fate.there), answered });
+                requests.push(Request { operation, sent: now, arrived: now + ms(fate.there) });
                 under_way.push(Reverse((answered, fate.is_lost)));
             }
             Turn::Wait(until) => {
