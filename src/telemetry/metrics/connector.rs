@@ -3,7 +3,7 @@
 //! Written by `connector`, `credentials` and the enricher. The label enums of this page are the closed
 //! lists of those parts too: an operation is its label, so the two cannot drift apart.
 
-use prometheus::{Gauge, Histogram, IntGauge};
+use prometheus::{Gauge, Histogram, IntCounter, IntGauge};
 
 use crate::telemetry::family::{Counters, Counters2, Gauges, Histograms, Maker, label};
 
@@ -60,6 +60,8 @@ pub struct Connector {
     pub circuit: Gauges<Circuit>,
     /// Integrations by where they stand; deleted ones are none.
     pub integrations: Gauges<IntegrationState>,
+    /// Records of integrations' credentials that could not be read or opened.
+    pub unreadable_credentials: IntCounter,
     /// Entities that were asked for and not returned.
     pub missing_entities: Counters<Entity>,
     /// Answers and records of answers that are not what the contract says.
@@ -95,6 +97,10 @@ impl Connector {
             ),
             circuit: make.gauges("connector_circuit_state", "Whether requests are let through; one is 1."),
             integrations: make.gauges("connector_integrations", "Integrations by where they stand."),
+            unreadable_credentials: make.counter(
+                "credentials_unreadable_records_total",
+                "Records of integrations' credentials that could not be read or opened.",
+            ),
             missing_entities: make.counters(
                 "connector_missing_entities_total",
                 "Entities that were asked for and not returned.",
