@@ -12,41 +12,33 @@
 //! environment are followed. Connections are kept and shared, HTTP/2 is spoken where the server offers it.
 //! The body of a request is wiped after it was sent, and is in no log at any level.
 
+mod exchange;
+
 use std::{
     convert::Infallible,
     fmt,
     sync::Arc,
-    time::{Duration, Instant, SystemTime},
+    time::{Duration, Instant},
 };
 
-use bytes::{Bytes, BytesMut};
-use reqwest::{
-    Response, StatusCode,
-    header::{CONTENT_TYPE, HeaderMap},
-    redirect, retry,
-};
+use bytes::Bytes;
+use reqwest::{StatusCode, header::CONTENT_TYPE};
 use tokio::sync::Semaphore;
 use zeroize::Zeroizing;
 
 use super::{
     Answer, Breaker, Budget, Cause, ClientToken, Config, ConfigError, Error, Fingerprint, Operation, Request,
     Said, answer,
-    breaker::{Pass, circuit::Outcome},
+    breaker::Pass,
     budget::{Limits, Permit},
     request::Credentials,
-    retry_after,
 };
 use crate::{
     secret::Secret,
-    telemetry::metrics::{Connector as Metrics, Process, connector::Code},
+    telemetry::metrics::{Connector as Metrics, Process},
 };
+use exchange::{Body, Failure, Received};
 
-/// Longest refusal that is read; what Mews says is a line.
-const REFUSAL_BYTES_MAX: usize = 64 * 1024;
-/// Idle connections are let go before the servers and load balancers on the way do so.
-const IDLE_MAX: Duration = Duration::from_secs(50);
-/// A dead HTTP/2 connection is found out within the sum, before requests pile up on it.
-const PING: (Duration, Duration) = (Duration::from_secs(20), Duration::from_secs(10));
 /// Between two looks at what is only measured by looking.
 const OBSERVE_EVERY: Duration = Duration::from_secs(1);
 
@@ -88,7 +80,7 @@ impl Client {
             open: config.requests_in_flight_per_token_max,
         };
         Ok(Self(Arc::new(Inner {
-            http: http(config)?,
+            http: exchange::http(config)?,
             base: format!("{}/api/connector/v1/", config.platform_address.trim_end_matches('/')),
             client: config.client.clone(),
             client_token,
@@ -148,7 +140,7 @@ impl Client {
         let sent = self.exchange(request, secrets, permit, pass).await;
         drop((in_flight, room));
         inner.metrics.request_duration.of(operation).observe(began.elapsed().as_secs_f64());
-        inner.metrics.requests.of(operation, code(&sent)).inc();
+        inner.metrics.requests.of(operation, exchange::code(&sent)).inc();
         self.judge(operation, sent, secrets)
     }
 
@@ -168,25 +160,9 @@ impl Client {
             .post(format!("{}{}", inner.base, request.operation().row().path))
             .header(CONTENT_TYPE, "application/json")
             .body(body);
-        let exchange = async {
-            let response = post.send().await.map_err(Failure::of)?;
-            let (status, headers) = (response.status(), response.headers().clone());
-            let retry_after = retry_after::read(&headers, SystemTime::now());
-            // The request has arrived, whatever becomes of the rest.
-            if status == StatusCode::TOO_MANY_REQUESTS {
-                permit.throttled(retry_after);
-            } else {
-                permit.answered();
-            }
-            let max = if status.is_success() { inner.response_bytes_max } else { REFUSAL_BYTES_MAX };
-            let body = read(response, max).await;
-            Ok(Received { status, retry_after, request_id: request_id(&headers), body: body? })
-        };
-        let received = match tokio::time::timeout(inner.request_timeout, exchange).await {
-            Ok(received) => received,
-            Err(_) => Err(Failure::Timeout),
-        };
-        pass.ended(outcome(&received));
+        let received =
+            exchange::exchange(post, inner.response_bytes_max, inner.request_timeout, &mut permit).await;
+        pass.ended(exchange::outcome(&received));
         if matches!(received, Err(Failure::Connect(_))) {
             permit.unsent();
         }
@@ -237,116 +213,6 @@ impl Client {
                 Err(Error::Undecodable { line: error.line(), column: error.column(), said })
             }
         }
-    }
-}
-
-/// An answer that came to its end, or to its limit.
-struct Received {
-    status: StatusCode,
-    retry_after: Option<Duration>,
-    request_id: Option<String>,
-    body: Body,
-}
-
-enum Body {
-    Whole(Bytes),
-    TooLarge,
-}
-
-/// Why there is no complete answer.
-enum Failure {
-    Connect(reqwest::Error),
-    Transport(reqwest::Error),
-    Timeout,
-}
-
-impl Failure {
-    fn of(error: reqwest::Error) -> Self {
-        let error = error.without_url();
-        if error.is_connect() {
-            Self::Connect(error)
-        } else if error.is_timeout() {
-            Self::Timeout
-        } else {
-            Self::Transport(error)
-        }
-    }
-}
-
-/// Reads until the end or the limit; a packed answer is counted as it is unpacked.
-async fn read(mut response: Response, bytes_max: usize) -> Result<Body, Failure> {
-    let mut body = BytesMut::new();
-    while let Some(chunk) = response.chunk().await.map_err(Failure::of)? {
-        if body.len() + chunk.len() > bytes_max {
-            return Ok(Body::TooLarge);
-        }
-        body.extend_from_slice(&chunk);
-    }
-    Ok(Body::Whole(body.freeze()))
-}
-
-fn request_id(headers: &HeaderMap) -> Option<String> {
-    headers.get("request-id")?.to_str().ok().map(str::to_owned)
-}
-
-fn http(config: &Config) -> Result<reqwest::Client, ConfigError> {
-    // Another part may have been first; they install the same.
-    let _ = rustls::crypto::ring::default_provider().install_default();
-    let is_tls = config.platform_address.starts_with("https:");
-    let mut http = reqwest::Client::builder()
-        .user_agent(concat!("mews-bridge/", env!("CARGO_PKG_VERSION")))
-        .https_only(is_tls)
-        .redirect(redirect::Policy::none())
-        .retry(retry::never())
-        .no_proxy()
-        .connect_timeout(config.connect_timeout)
-        .pool_idle_timeout(IDLE_MAX)
-        .http2_keep_alive_interval(PING.0)
-        .http2_keep_alive_timeout(PING.1)
-        .http2_adaptive_window(true);
-    match config.ca()? {
-        Some(certificates) => http = http.tls_certs_only(certificates),
-        // Without TLS no certificates are needed, and the system may have none.
-        None if !is_tls => http = http.tls_certs_only([]),
-        None => {}
-    }
-    http.build().map_err(|error| ConfigError::Http(error.without_url()))
-}
-
-fn outcome(received: &Result<Received, Failure>) -> Outcome {
-    match received {
-        Ok(received) if received.status.is_server_error() => Outcome::Failed,
-        Ok(_) => Outcome::Answered,
-        Err(Failure::Connect(_)) => Outcome::Unreachable,
-        Err(Failure::Transport(_) | Failure::Timeout) => Outcome::Failed,
-    }
-}
-
-fn code(sent: &Result<Received, Failure>) -> Code {
-    let status = match sent {
-        Ok(received) => received.status.as_u16(),
-        Err(Failure::Timeout) => return Code::Timeout,
-        Err(Failure::Connect(_) | Failure::Transport(_)) => return Code::Transport,
-    };
-    match status {
-        204 => Code::Empty,
-        200..=299 => Code::Ok,
-        400 => Code::BadRequest,
-        401 => Code::Unauthorized,
-        403 => Code::Forbidden,
-        404 => Code::NotFound,
-        408 => Code::Timeout408,
-        409 => Code::Conflict,
-        410 => Code::Gone,
-        413 => Code::TooLarge,
-        429 => Code::Throttled,
-        400..=499 => Code::OtherClient,
-        500 => Code::Internal,
-        502 => Code::BadGateway,
-        503 => Code::Unavailable,
-        504 => Code::GatewayTimeout,
-        500.. => Code::OtherServer,
-        _ => Code::Redirect,
     }
 }
 

@@ -12,95 +12,33 @@
 //! it never talks to Kafka or Mews itself and writes nothing.
 
 pub mod book;
+mod changes;
+mod integration;
 
 use std::{
-    collections::BTreeSet,
     convert::Infallible,
     error::Error as StdError,
     path::Path,
-    sync::{Arc, Mutex, PoisonError, RwLock, Weak},
+    sync::{Arc, Mutex, PoisonError, RwLock},
     time::SystemTime,
 };
-
-use tokio::sync::Notify;
 
 use super::{
     Config,
     file::{self, FileError},
-    record::{self, AsOf, Known},
+    record::{self, Known},
     seal::{KeyRing, OpenError},
 };
 use crate::{
     reload::{self, Contents, Files},
     secret::Secret,
-    telemetry::metrics::{Connector as Metrics, Process, SecretFile, connector::IntegrationState},
+    telemetry::metrics::{Connector as Metrics, Process, SecretFile},
     webhook::id,
 };
 use book::{Book, Change, Told};
-
-/// One hotel's connection, and what to ask with.
-#[derive(Debug)]
-pub struct Integration {
-    /// Which one.
-    pub integration_id: String,
-    /// The hotel or chain, if any source says so.
-    pub enterprise_id: Option<String>,
-    /// What requests are made with. None: no source has one, or it cannot be opened.
-    pub access_token: Option<Secret>,
-    /// What to call it where people read.
-    pub alias: Option<String>,
-    /// Whether there is a point in asking.
-    pub state: State,
-    /// The newest webhook about it, of whatever kind.
-    pub heard: Option<AsOf>,
-    /// Grows with every change of any of this; says which token an answer was about.
-    pub revision: u64,
-}
-
-/// Where an integration stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum State {
-    /// Its token should work.
-    Active,
-    /// Mews refuses its token until it is enabled.
-    Disabled,
-    /// The hotel cancelled it; it may be reinstated.
-    Canceled,
-    /// It is gone for good.
-    Deleted,
-    /// Mews refused every token that is known of it.
-    Unauthorized,
-}
-
-impl Integration {
-    /// Whether there is a point in asking with it.
-    #[must_use]
-    pub fn is_usable(&self) -> bool {
-        self.state == State::Active && self.access_token.is_some()
-    }
-
-    fn is_like(&self, other: &Self) -> bool {
-        let same_token = match (&self.access_token, &other.access_token) {
-            (Some(one), Some(two)) => one.matches(two.expose().as_bytes()),
-            (one, two) => one.is_none() && two.is_none(),
-        };
-        same_token
-            && self.state == other.state
-            && self.enterprise_id == other.enterprise_id
-            && self.alias == other.alias
-            && self.heard == other.heard
-    }
-
-    fn label(&self) -> Option<IntegrationState> {
-        match (self.state, &self.access_token) {
-            (State::Deleted, _) => None,
-            (_, None) => Some(IntegrationState::Unknown),
-            (State::Active, _) => Some(IntegrationState::Active),
-            (State::Disabled | State::Canceled, _) => Some(IntegrationState::Disabled),
-            (State::Unauthorized, _) => Some(IntegrationState::Unauthorized),
-        }
-    }
-}
+pub use changes::Changes;
+use changes::Watchers;
+pub use integration::{Integration, State};
 
 /// All integrations; a cheap handle.
 #[derive(Clone)]
@@ -110,7 +48,7 @@ struct Inner {
     book: RwLock<Book>,
     /// Opens the tokens of records. None: they stay closed, which is not worth a word each.
     keys: Option<KeyRing>,
-    watchers: Mutex<Vec<Weak<Pending>>>,
+    watchers: Watchers,
     /// Taken by the one [`Store::watch`].
     files: Mutex<Option<Files>>,
     metrics: Metrics,
@@ -126,12 +64,12 @@ impl Store {
         let store = Self(Arc::new(Inner {
             book: RwLock::default(),
             keys,
-            watchers: Mutex::default(),
+            watchers: Watchers::default(),
             files: Mutex::new(None),
             metrics,
         }));
         store.take_over(&files, contents)?;
-        *lock(&store.0.files) = Some(files);
+        *store.0.files.lock().unwrap_or_else(PoisonError::into_inner) = Some(files);
         Ok(store)
     }
 
@@ -206,17 +144,15 @@ impl Store {
     /// Tells of every change from now on.
     #[must_use]
     pub fn changes(&self) -> Changes {
-        let pending = Arc::new(Pending::default());
-        let mut watchers = lock(&self.0.watchers);
-        watchers.retain(|watcher| watcher.strong_count() > 0);
-        watchers.push(Arc::downgrade(&pending));
-        Changes(pending)
+        self.0.watchers.add()
     }
 
     /// Reads the file again whenever it changes. Never ends; the second watch waits for nothing.
     pub async fn watch(&self, metrics: &Process) -> Infallible {
-        let files = lock(&self.0.files).take().filter(|files| !files.paths().is_empty());
-        let Some(mut files) = files else { return std::future::pending().await };
+        let files = self.0.files.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let Some(mut files) = files.filter(|files| !files.paths().is_empty()) else {
+            return std::future::pending().await;
+        };
         metrics.secret_reload_ok.of(SecretFile::Credentials).set(1);
         loop {
             let contents = files.changed().await;
@@ -280,35 +216,8 @@ impl Store {
             }
         }
         if !changes.is_empty() {
-            let watchers: Vec<_> = lock(&self.0.watchers).iter().filter_map(Weak::upgrade).collect();
-            for watcher in watchers {
-                lock(&watcher.ids).extend(changes.iter().map(|change| change.integration_id.clone()));
-                watcher.changed.notify_one();
-            }
-        }
-    }
-}
-
-/// Which integrations changed, each once however often it did.
-#[derive(Debug)]
-pub struct Changes(Arc<Pending>);
-
-#[derive(Debug, Default)]
-struct Pending {
-    ids: Mutex<BTreeSet<String>>,
-    changed: Notify,
-}
-
-impl Changes {
-    /// Waits for the next change; gives the ids of all integrations that changed since the last call.
-    /// Cancelled, it loses nothing.
-    pub async fn next(&mut self) -> BTreeSet<String> {
-        loop {
-            let ids = std::mem::take(&mut *lock(&self.0.ids));
-            if !ids.is_empty() {
-                return ids;
-            }
-            self.0.changed.notified().await;
+            let ids: Vec<_> = changes.into_iter().map(|change| change.integration_id).collect();
+            self.0.watchers.tell(&ids);
         }
     }
 }
@@ -329,11 +238,6 @@ fn since(known: &Known) -> Option<SystemTime> {
 /// When a file was last written; now, where the file system does not say.
 fn written_at(path: &Path) -> SystemTime {
     std::fs::metadata(path).and_then(|metadata| metadata.modified()).unwrap_or_else(|_| SystemTime::now())
-}
-
-/// Nothing panics while it holds one of these.
-fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]

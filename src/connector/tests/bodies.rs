@@ -14,7 +14,7 @@ fn body(request: &Request) -> Value {
 }
 
 /// The credentials and the paging that every body has, with more members.
-fn with(members: Value) -> Value {
+fn with(members: &Value) -> Value {
     let mut whole =
         json!({"ClientToken": "c", "AccessToken": "a", "Client": "n 1", "Limitation": {"Count": 1000}});
     whole.as_object_mut().unwrap().extend(members.as_object().unwrap().clone());
@@ -76,7 +76,7 @@ fn every_builder_says_what_its_operation_defines_and_nothing_else() {
         (Request::enterprises(), json!({})),
     ];
     for (request, members) in rows {
-        assert_eq!(body(&request), with(members), "{request:?}");
+        assert_eq!(body(&request), with(&members), "{request:?}");
     }
     let configuration = json!({"ClientToken": "c", "AccessToken": "a", "Client": "n 1"});
     assert_eq!(body(&Request::configuration()), configuration);

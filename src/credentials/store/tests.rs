@@ -1,11 +1,11 @@
 //! The store with real files and sealed records.
 
-use std::{convert::Infallible, path::PathBuf};
+use std::{collections::BTreeSet, convert::Infallible, path::PathBuf};
 
 use super::*;
 use crate::{
-    credentials::seal::Sealer,
-    telemetry::metrics::{Metrics as All, Names, Reload},
+    credentials::{record::AsOf, seal::Sealer},
+    telemetry::metrics::{Metrics as All, Names, Reload, connector::IntegrationState},
     webhook::{Webhook, secrets, shape},
 };
 use uuid::Uuid;
@@ -144,15 +144,15 @@ async fn changes_are_told_once_each_and_wait_for_whoever_asks() {
     assert!(none.is_err());
     drop(changes);
     drop(world.store.changes());
-    assert_eq!(lock(&world.store.0.watchers).len(), 1, "who is gone is forgotten");
+    assert_eq!(world.store.0.watchers.count(), 1, "who is gone is forgotten");
 }
 
 #[tokio::test]
 async fn the_file_is_read_again_and_an_unusable_one_changes_nothing() {
     let world = world(&[entry("a", "first")]);
     let World { store, all, path, .. } = &world;
-    let files = lock(&store.0.files).take().unwrap().every(std::time::Duration::from_millis(2));
-    *lock(&store.0.files) = Some(files);
+    let files = store.0.files.lock().unwrap().take().unwrap().every(std::time::Duration::from_millis(2));
+    *store.0.files.lock().unwrap() = Some(files);
     let mut changes = store.changes();
     let reloads = |outcome| all.process.secret_reloads.of(SecretFile::Credentials, outcome).get();
     let story = async {

@@ -50,9 +50,9 @@ fn run(limits: Limits, backlog: &[(Operation, usize)], fates: &[Fate], length: D
         {
             under_way.pop();
             if is_lost {
-                window.lost(start + now)
+                window.lost(start + now);
             } else {
-                window.answered(start + now)
+                window.answered(start + now);
             }
             window.close();
         }
