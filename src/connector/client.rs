@@ -10,7 +10,7 @@
 //! sent; no more than `connector.response_bytes_max` of an answer is ever held, however well it was packed;
 //! nothing is sent to any other host than `connector.platform_address`: neither redirects nor proxies of the
 //! environment are followed. Connections are kept and shared, HTTP/2 is spoken where the server offers it.
-//! The body of a request is wiped after it was sent, and is in no log at any level.
+//! The body of a request is wiped when it was handed to the connection, and is in no log at any level.
 
 mod exchange;
 

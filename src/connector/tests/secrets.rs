@@ -80,9 +80,15 @@ async fn nothing_shows_a_token_or_a_body_even_when_everything_is_logged() {
             Err(error) => said.push_str(&shown(&error)),
         }
     }
+    // The same over TLS and HTTP/2, whose crates log too.
+    let dir = tempfile::tempdir().unwrap();
+    tls::make_certificate(dir.path());
+    let (address, _task) = tls::platform(dir.path(), &["h2"]).await;
+    said.push_str(&format!("{:?}", tls::asked(address, Some(dir.path().join("ca.pem"))).await.unwrap()));
+
     assert!(said.contains("token <hidden> of <hidden> is bad"), "{said}");
     let logged = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
-    assert!(logged.contains("hyper_util"), "the lower floors do log: {logged}");
+    assert!(logged.contains("hyper_util") && logged.contains("h2::"), "the crates below do log: {logged}");
     for canary in [CANARY, "CANARY", guest] {
         assert!(!said.contains(canary), "{canary} is shown: {said}");
         assert!(!logged.contains(canary), "{canary} is logged");

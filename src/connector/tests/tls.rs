@@ -19,7 +19,7 @@ use tokio_util::task::AbortOnDropHandle;
 use super::*;
 
 /// A key and its certificate for loopback, signed by itself.
-fn make_certificate(dir: &Path) {
+pub fn make_certificate(dir: &Path) {
     let output = Command::new("openssl")
         .args(["req", "-x509", "-nodes", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1"])
         .args(["-days", "30", "-subj", "/CN=platform", "-addext", "subjectAltName=IP:127.0.0.1"])
@@ -31,7 +31,7 @@ fn make_certificate(dir: &Path) {
 }
 
 /// A platform that offers these protocols, and answers with an id that says which was taken.
-async fn platform(dir: &Path, protocols: &[&str]) -> (String, AbortOnDropHandle<()>) {
+pub async fn platform(dir: &Path, protocols: &[&str]) -> (String, AbortOnDropHandle<()>) {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let chain = vec![CertificateDer::from_pem_file(dir.join("ca.pem")).unwrap()];
     let key = PrivateKeyDer::from_pem_file(dir.join("key.pem")).unwrap();
@@ -65,7 +65,7 @@ async fn platform(dir: &Path, protocols: &[&str]) -> (String, AbortOnDropHandle<
     (address, AbortOnDropHandle::new(task))
 }
 
-async fn asked(address: String, ca_file: Option<std::path::PathBuf>) -> Result<Answer, Error> {
+pub async fn asked(address: String, ca_file: Option<std::path::PathBuf>) -> Result<Answer, Error> {
     let config = Config { platform_address: address, ca_file, ..Config::default() };
     let metrics = All::new(&Names::default()).connector;
     let client = Client::new(&config, client_token(), metrics).unwrap();
