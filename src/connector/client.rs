@@ -13,6 +13,7 @@
 //! The body of a request is wiped when it was handed to the connection, and is in no log at any level.
 
 mod exchange;
+mod transport;
 
 use std::{
     convert::Infallible,
@@ -38,6 +39,7 @@ use crate::{
     telemetry::metrics::{Connector as Metrics, Process},
 };
 use exchange::{Body, Failure, Received};
+use transport::Transport;
 
 /// Between two looks at what is only measured by looking.
 const OBSERVE_EVERY: Duration = Duration::from_secs(1);
@@ -53,7 +55,7 @@ impl fmt::Debug for Client {
 }
 
 struct Inner {
-    http: reqwest::Client,
+    transport: Transport,
     /// With the slash that the paths of operations go behind.
     base: String,
     /// Name and version.
@@ -80,7 +82,7 @@ impl Client {
             open: config.requests_in_flight_per_token_max,
         };
         Ok(Self(Arc::new(Inner {
-            http: exchange::http(config)?,
+            transport: Transport::new(config)?,
             base: format!("{}/api/connector/v1/", config.platform_address.trim_end_matches('/')),
             client: config.client.clone(),
             client_token,
@@ -93,7 +95,7 @@ impl Client {
         })))
     }
 
-    /// Reads the client token again when its file changes, and keeps gauges true. Never ends; run once.
+    /// Reads the client token and the certificates again when their files change, and keeps gauges true. Never ends; run once.
     pub async fn run(&self, process: &Process) -> Infallible {
         let observe = async {
             loop {
@@ -104,8 +106,14 @@ impl Client {
         };
         tokio::select! {
             never = self.0.client_token.watch(process) => never,
+            never = self.0.transport.watch(process) => never,
             never = observe => never,
         }
+    }
+
+    #[cfg(test)]
+    pub(super) fn look_every(&self, every: Duration) {
+        self.0.transport.look_every(every);
     }
 
     /// Whether the whole API is away.
@@ -156,7 +164,8 @@ impl Client {
         let credentials = Credentials { client_token, access_token, client: &inner.client };
         let body = Bytes::from_owner(Zeroizing::new(request.body(&credentials)));
         let post = inner
-            .http
+            .transport
+            .http()
             .post(format!("{}{}", inner.base, request.operation().row().path))
             .header(CONTENT_TYPE, "application/json")
             .body(body);

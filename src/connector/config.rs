@@ -1,15 +1,18 @@
 //! `[connector]`: where the Connector API is, who asks, and how much is asked at a time.
 
 use std::{
+    io,
     net::IpAddr,
     path::{Path, PathBuf},
     time::Duration,
 };
 
 use bytesize::ByteSize;
+use reqwest::Certificate;
 use serde::{Deserialize, Serialize};
 
 use super::{ClientToken, client_token::ClientTokenError};
+use crate::reload::{Contents, Files};
 
 /// Largest budget that is taken: more is no limit, and every request of a window is remembered.
 const REQUESTS_PER_WINDOW_MAX: usize = 10_000;
@@ -107,7 +110,7 @@ pub enum ConfigError {
     Token(#[from] ClientTokenError),
     /// The certificates cannot be read.
     #[error("ca_file {path}", path = .0.display())]
-    CaFile(PathBuf, #[source] std::io::Error),
+    CaFile(PathBuf, #[source] io::Error),
     /// They are no certificates, or the operating system has none.
     #[error("no HTTP client can be made")]
     Http(#[source] reqwest::Error),
@@ -169,7 +172,12 @@ impl Config {
     /// When a file is missing or holds something else.
     pub fn check_token(&self) -> Result<(), ConfigError> {
         self.client_token()?;
-        self.ca().map(drop)
+        let (files, contents) = self.ca_files();
+        files
+            .paths()
+            .iter()
+            .zip(contents)
+            .try_for_each(|(path, contents)| certificates(path, contents).map(drop))
     }
 
     /// Reads the client token.
@@ -181,17 +189,21 @@ impl Config {
         Ok(ClientToken::load(file)?)
     }
 
-    /// The certificates of `ca_file`, if it is set.
-    pub(super) fn ca(&self) -> Result<Option<Vec<reqwest::Certificate>>, ConfigError> {
-        let Some(file) = &self.ca_file else { return Ok(None) };
-        let pem = std::fs::read(file).map_err(|error| ConfigError::CaFile(file.clone(), error))?;
-        let certificates = reqwest::Certificate::from_pem_bundle(&pem).map_err(ConfigError::Http)?;
-        if certificates.is_empty() {
-            let nothing = std::io::Error::new(std::io::ErrorKind::InvalidData, "no PEM certificate in it");
-            return Err(ConfigError::CaFile(file.clone(), nothing));
-        }
-        Ok(Some(certificates))
+    /// `ca_file`, to be read again when it changes.
+    pub(super) fn ca_files(&self) -> (Files, Vec<Contents>) {
+        Files::read(self.ca_file.iter().cloned().collect())
     }
+}
+
+/// The certificates in a PEM file.
+pub(super) fn certificates(path: &Path, contents: Contents) -> Result<Vec<Certificate>, ConfigError> {
+    let unusable = |error| ConfigError::CaFile(path.to_owned(), error);
+    let certificates =
+        Certificate::from_pem_bundle(&contents.map_err(unusable)?).map_err(ConfigError::Http)?;
+    if certificates.is_empty() {
+        return Err(unusable(io::Error::new(io::ErrorKind::InvalidData, "no PEM certificate in it")));
+    }
+    Ok(certificates)
 }
 
 fn is_loopback(host: &str) -> bool {

@@ -70,10 +70,10 @@ DeadLetter, "reason" {
     Unauthorized = "unauthorized", BadRequest = "bad_request", ParkedTooLong = "parked_too_long",
     Undecodable = "undecodable",
 });
-label!(/// A secret that is read from a file and read again when it changes.
+label!(/// A secret, or what one is trusted by, that is read from a file and read again when it changes.
 SecretFile, "secret" {
     WebhookToken = "webhook_token", SealingKey = "sealing_key", ClientToken = "client_token",
-    Credentials = "credentials", Kafka = "kafka",
+    Credentials = "credentials", Kafka = "kafka", ConnectorCa = "connector_ca",
 });
 label!(/// How reading a secret again ended.
 Reload, "outcome" { Ok = "ok", Error = "error" });

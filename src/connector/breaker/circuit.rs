@@ -64,6 +64,8 @@ pub enum Verdict {
 pub struct Circuit {
     /// Who was heard of, and when last.
     heard: HashMap<Fingerprint, Instant>,
+    /// When those that were not heard of for long are next forgotten.
+    forget_at: Option<Instant>,
     failures: u32,
     /// How many of them were failures to connect.
     unreachable: u32,
@@ -130,6 +132,14 @@ impl Circuit {
             Outcome::Failed | Outcome::Unreachable => self.failed(token, verdict, outcome, now),
         }
         self.heard.insert(token, now);
+        if self.forget_at.is_none_or(|at| now >= at) {
+            self.forget(now);
+        }
+    }
+
+    fn forget(&mut self, now: Instant) {
+        self.heard.retain(|_, heard| now.duration_since(*heard) < MEMORY);
+        self.forget_at = Some(now + MEMORY);
     }
 
     fn failed(&mut self, token: Fingerprint, verdict: Verdict, outcome: Outcome, now: Instant) {
@@ -154,7 +164,7 @@ impl Circuit {
             return false;
         }
         self.heard.insert(token, now);
-        self.heard.retain(|_, heard| now.duration_since(*heard) < MEMORY);
+        self.forget(now);
         let needed = self.heard.len().div_ceil(2).min(TOKENS_MAX);
         self.unreachable >= FAILURES_MIN || self.failed.len() >= needed
     }
@@ -292,9 +302,7 @@ mod tests {
         for n in 0..1_000 {
             one(&mut circuit, n, Outcome::Answered, now);
         }
-        for _ in 0..FAILURES_MIN {
-            one(&mut circuit, 0, Outcome::Failed, now + MEMORY * 2);
-        }
+        one(&mut circuit, 0, Outcome::Answered, now + MEMORY * 2);
         assert_eq!(circuit.heard.len(), 1);
     }
 }

@@ -6,44 +6,15 @@
 use std::time::{Duration, SystemTime};
 
 use bytes::{Bytes, BytesMut};
-use reqwest::{RequestBuilder, Response, StatusCode, header::HeaderMap, redirect, retry};
+use reqwest::{RequestBuilder, Response, StatusCode, header::HeaderMap};
 
 use crate::{
-    connector::{Config, ConfigError, breaker::circuit::Outcome, budget::Permit, retry_after},
+    connector::{breaker::circuit::Outcome, budget::Permit, retry_after},
     telemetry::metrics::connector::Code,
 };
 
 /// Longest refusal that is read; what Mews says is a line.
 const REFUSAL_BYTES_MAX: usize = 64 * 1024;
-/// Idle connections are let go before the servers and load balancers on the way do so.
-const IDLE_MAX: Duration = Duration::from_secs(50);
-/// A dead HTTP/2 connection is found out within the sum, before requests pile up on it.
-const PING: (Duration, Duration) = (Duration::from_secs(20), Duration::from_secs(10));
-
-/// The HTTP client: what it trusts, keeps and never does.
-pub(super) fn http(config: &Config) -> Result<reqwest::Client, ConfigError> {
-    // Another part may have been first; they install the same.
-    let _ = rustls::crypto::ring::default_provider().install_default();
-    let is_tls = config.platform_address.starts_with("https:");
-    let mut http = reqwest::Client::builder()
-        .user_agent(concat!("mews-bridge/", env!("CARGO_PKG_VERSION")))
-        .https_only(is_tls)
-        .redirect(redirect::Policy::none())
-        .retry(retry::never())
-        .no_proxy()
-        .connect_timeout(config.connect_timeout)
-        .pool_idle_timeout(IDLE_MAX)
-        .http2_keep_alive_interval(PING.0)
-        .http2_keep_alive_timeout(PING.1)
-        .http2_adaptive_window(true);
-    match config.ca()? {
-        Some(certificates) => http = http.tls_certs_only(certificates),
-        // Without TLS no certificates are needed, and the system may have none.
-        None if !is_tls => http = http.tls_certs_only([]),
-        None => {}
-    }
-    http.build().map_err(|error| ConfigError::Http(error.without_url()))
-}
 
 /// Sends and receives within the deadline.
 pub(super) async fn exchange(

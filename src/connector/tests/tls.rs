@@ -17,6 +17,7 @@ use tokio_rustls::TlsAcceptor;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::*;
+use crate::telemetry::metrics::{Reload, SecretFile};
 
 /// A key and its certificate for loopback, signed by itself.
 pub fn make_certificate(dir: &Path) {
@@ -87,4 +88,40 @@ async fn http_2_is_spoken_where_it_is_offered_and_only_the_given_authority_is_tr
     make_certificate(other.path());
     let error = asked(address, Some(other.path().join("ca.pem"))).await.unwrap_err();
     assert!(matches!(error, Error::Unavailable { cause: Cause::Connect(_), .. }), "{error:?}");
+}
+
+#[tokio::test]
+async fn an_authority_that_changes_is_trusted_without_a_restart() {
+    let dir = tempfile::tempdir().unwrap();
+    let at = |name: &str| {
+        let place = dir.path().join(name);
+        std::fs::create_dir(&place).unwrap();
+        make_certificate(&place);
+        place
+    };
+    let (old, new) = (at("old"), at("new"));
+    let ca_file = dir.path().join("ca.pem");
+    std::fs::copy(old.join("ca.pem"), &ca_file).unwrap();
+    let (address, _task) = platform(&new, &["h2"]).await;
+    let config = Config { platform_address: address, ca_file: Some(ca_file.clone()), ..Config::default() };
+    let all = All::new(&Names::default());
+    let client = Client::new(&config, client_token(), all.connector.clone()).unwrap();
+    client.look_every(Duration::from_millis(2));
+    client.call(&access_token(), &reservations()).await.unwrap_err();
+    let reloads = |outcome| all.process.secret_reloads.of(SecretFile::ConnectorCa, outcome).get();
+    let story = async {
+        std::fs::write(&ca_file, "no certificate").unwrap();
+        while reloads(Reload::Error) == 0 {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        std::fs::copy(new.join("ca.pem"), &ca_file).unwrap();
+        while reloads(Reload::Ok) == 0 {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        client.call(&access_token(), &reservations()).await.unwrap();
+    };
+    tokio::select! {
+        () = story => {}
+        never = client.run(&all.process) => match never {},
+    }
 }
