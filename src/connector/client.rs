@@ -95,7 +95,8 @@ impl Client {
         })))
     }
 
-    /// Reads the client token and the certificates again when their files change, and keeps gauges true. Never ends; run once.
+    /// Reads the client token and the certificates again when their files change, and keeps gauges true.
+    /// Never ends; run once.
     pub async fn run(&self, process: &Process) -> Infallible {
         let observe = async {
             loop {
