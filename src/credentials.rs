@@ -2,15 +2,21 @@
 //!
 //! Guarantees: a secret of a webhook is sealed before it is first written anywhere, can be opened
 //! only with a key file, and opening gives back the exact literal. The ingress seals with it, the
-//! relay publishes `mews.credentials` with it, the operator's commands open with it.
+//! relay publishes `mews.credentials` with it, the operator's commands open with it, the enricher asks
+//! the store which access token to use.
 
+pub mod file;
 pub mod record;
 pub mod seal;
+pub mod store;
 pub mod unseal;
 
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
+
+use crate::reload::Files;
+pub use store::{Changes, Integration, State, Store};
 
 /// `[credentials]`
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -37,9 +43,9 @@ pub enum ConfigError {
     /// A key file is none.
     #[error(transparent)]
     Key(#[from] seal::KeyError),
-    /// The file cannot be read.
-    #[error("file {path}", path = .0.display())]
-    Unreadable(PathBuf, #[source] std::io::Error),
+    /// The file of access tokens cannot be used.
+    #[error(transparent)]
+    File(#[from] file::FileError),
     /// The enricher would know no access token.
     #[error("neither file nor sealing_key_files is set, so no access token can be known")]
     NoSource,
@@ -69,10 +75,11 @@ impl Config {
     /// Whether the enricher can know access tokens.
     ///
     /// # Errors
-    /// When it has no source of them, or one cannot be read.
+    /// When it has no source of them, or one cannot be read or is wrong.
     pub fn check_source(&self) -> Result<(), ConfigError> {
-        if let Some(file) = &self.file {
-            std::fs::read(file).map_err(|error| ConfigError::Unreadable(file.clone(), error))?;
+        let (files, contents) = Files::read(self.file.iter().cloned().collect());
+        for (path, contents) in files.paths().iter().zip(contents) {
+            file::entries(path, contents)?;
         }
         match (&self.file, self.sealing_key_files.is_empty()) {
             (None, true) => Err(ConfigError::NoSource),

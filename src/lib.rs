@@ -9,7 +9,8 @@
 //!    simulator     plays Mews
 //! 2  journal       every accepted delivery, durable until it is delivered
 //!    kafka         settings, topics, producer
-//!    credentials   secrets sealed, what is known of integrations
+//!    connector     asks the Connector API, within each access token's budget
+//!    credentials   secrets sealed, what is known of integrations and which access token counts
 //! 1  telemetry     metrics, logs, health;  shutdown  backoff  secret  reload  duration  size
 //! 0  webhook       what Mews sends, what Kafka gets
 //! ```

@@ -61,7 +61,7 @@ impl Maker<'_> {
         self.register(IntGauge::with_opts(Self::opts(name, help)).expect(UNIQUE))
     }
 
-    /// A gauge of seconds, with their fraction.
+    /// A gauge of seconds or of a share, with their fraction.
     pub fn seconds(&self, name: &str, help: &str) -> Gauge {
         self.register(Gauge::with_opts(Self::opts(name, help)).expect(UNIQUE))
     }

@@ -5,9 +5,12 @@
 //! aliases) are created at start as well. There is no label for a hotel, an integration, a key or
 //! an error text. Times are seconds, sizes bytes.
 
+pub mod connector;
+
 use prometheus::{Gauge, GaugeVec, Histogram, IntCounter, IntCounterVec, IntGauge, Registry, TextEncoder};
 
 use super::family::{Counters, Counters2, Gauges, Histograms, Maker, Seconds, label};
+pub use connector::Connector;
 
 const ACK_BUCKETS: [f64; 13] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
 const FSYNC_BUCKETS: [f64; 11] = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0];
@@ -67,10 +70,10 @@ DeadLetter, "reason" {
     Unauthorized = "unauthorized", BadRequest = "bad_request", ParkedTooLong = "parked_too_long",
     Undecodable = "undecodable",
 });
-label!(/// A secret that is read from a file and read again when it changes.
+label!(/// A secret, or what one is trusted by, that is read from a file and read again when it changes.
 SecretFile, "secret" {
     WebhookToken = "webhook_token", SealingKey = "sealing_key", ClientToken = "client_token",
-    Credentials = "credentials", Kafka = "kafka",
+    Credentials = "credentials", Kafka = "kafka", ConnectorCa = "connector_ca",
 });
 label!(/// How reading a secret again ended.
 Reload, "outcome" { Ok = "ok", Error = "error" });
@@ -88,6 +91,8 @@ pub struct Metrics {
     pub journal: Journal,
     /// The producer, and what became dead letters.
     pub kafka: Kafka,
+    /// The Connector API and the integrations that use it.
+    pub connector: Connector,
     /// The process itself.
     pub process: Process,
     registry: Registry,
@@ -241,6 +246,7 @@ impl Metrics {
             webhook: Deliveries::new(&make, names),
             journal: Journal::new(&make),
             kafka: Kafka::new(&make, names),
+            connector: Connector::new(&make),
             process: Process::new(&make),
             registry: registry.clone(),
         };
