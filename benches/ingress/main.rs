@@ -1,7 +1,7 @@
 //! Webhooks answered per second, durable and relayed, beside a hyper server that only answers.
 //!
 //! ```text
-//! cargo bench --bench ingress              five rounds of four seconds, 64 connections
+//! cargo bench --bench ingress              five rounds of four seconds, 256 connections
 //! cargo bench --bench ingress -- 3 2 16    three rounds of two seconds, 16 connections
 //! ```
 //!
@@ -36,7 +36,7 @@ fn main() {
     }
     let number =
         |at: usize, default: u64| arguments.get(at).and_then(|text| text.parse().ok()).unwrap_or(default);
-    let (rounds, seconds, connections) = (number(0, 5), number(1, 4), number(2, 64));
+    let (rounds, seconds, connections) = (number(0, 5), number(1, 4), number(2, 256));
 
     let names = Config::default().topic_names().expect("the defaults are sound");
     let broker = Embedded::start(1).expect("the embedded broker starts");

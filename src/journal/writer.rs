@@ -9,6 +9,7 @@ use std::{
     collections::VecDeque,
     io,
     sync::Arc,
+    thread,
     time::{Duration, Instant},
 };
 
@@ -30,6 +31,12 @@ use crate::telemetry::metrics::Append;
 pub const COMMIT_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// Records of one commit.
 const COMMIT_RECORDS_MAX: usize = 4096;
+
+/// Where so many records shared a commit, more are on their way, and the next commit waits for them
+/// until this long after the last one began. A disk that needs longer for a sync is never waited for,
+/// nor is anybody who is alone.
+const COMPANY_MIN: usize = 8;
+const COMMIT_EVERY: Duration = Duration::from_micros(500);
 
 /// The writer's own state.
 #[derive(Debug)]
@@ -93,8 +100,12 @@ impl Writer {
         let _ended = Ended(Arc::clone(&self.shared));
         self.tidy();
         while let Work::Commit(requests) = self.shared.queue.take(COMMIT_RECORDS_MAX, self.patience()) {
+            let (began, records) = (Instant::now(), requests.len());
             self.append(requests);
             self.tidy();
+            if records >= COMPANY_MIN {
+                thread::sleep(COMMIT_EVERY.saturating_sub(began.elapsed()));
+            }
         }
         self.cursor_due = Some(Instant::now());
         self.tidy();
@@ -214,7 +225,7 @@ impl Drop for Ended {
     fn drop(&mut self) {
         self.0.queue.abandon();
         self.0.change(|books| {
-            if std::thread::panicking() {
+            if thread::panicking() {
                 books.phase = Phase::Poisoned;
             } else if books.phase == Phase::Writing {
                 books.phase = Phase::Ended;
