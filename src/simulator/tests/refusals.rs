@@ -27,7 +27,7 @@ fn right(rules: &Rules, services: &Value) -> Value {
 }
 
 /// Those members with some replaced.
-fn but(members: &Value, other: Value) -> Value {
+fn but(members: &Value, other: &Value) -> Value {
     let mut members = members.clone();
     for (name, value) in other.as_object().unwrap() {
         members[name] = value.clone();
@@ -114,13 +114,13 @@ async fn a_limitation_is_required_but_for_the_configuration() {
     for rules in OPERATIONS.iter().filter(|rules| rules.is_paged()) {
         for limitation in [json!(null), json!({}), json!({ "Count": 0 }), json!({ "Count": 1001 }), json!(5)]
         {
-            let members = but(&right(rules, &services), json!({ "Limitation": limitation }));
+            let members = but(&right(rules, &services), &json!({ "Limitation": limitation }));
             let answer = world.call(rules.path, members).await;
             assert_eq!(answer.refusal(), (400, "Invalid Limitation."), "{} {limitation}", rules.path);
         }
         for cursor in [json!("x"), json!(5), json!("5f0e1d2c-3b4a-4958-8776-655443322110")] {
             let limitation = json!({ "Limitation": { "Count": 5, "Cursor": cursor } });
-            let answer = world.call(rules.path, but(&right(rules, &services), limitation)).await;
+            let answer = world.call(rules.path, but(&right(rules, &services), &limitation)).await;
             assert_eq!(answer.refusal(), (400, "Invalid Cursor."), "{} {cursor}", rules.path);
         }
     }
@@ -147,7 +147,7 @@ async fn what_is_required_is_missed() {
         if !rules.extent.is_empty() {
             for extent in [json!(null), json!(true), json!({ rules.extent[0]: 1 })] {
                 let answer =
-                    world.call(rules.path, but(&right(rules, &services), json!({ "Extent": extent }))).await;
+                    world.call(rules.path, but(&right(rules, &services), &json!({ "Extent": extent }))).await;
                 assert_eq!(answer.refusal(), (400, "Invalid Extent."), "{}", rules.path);
             }
         }
@@ -188,13 +188,13 @@ async fn every_filter_has_its_form_and_its_limit() {
                 Form::Flag => vec![json!("true")],
             };
             for value in wrong {
-                let members = but(&right(rules, &services), json!({ filter.name: value }));
+                let members = but(&right(rules, &services), &json!({ filter.name: value }));
                 let answer = world.call(rules.path, members).await;
                 let message = format!("Invalid {}.", filter.name);
                 assert_eq!(answer.refusal(), (400, message.as_str()), "{}", rules.path);
             }
             if let Form::Ids(most @ IDS_MAX) = filter.form {
-                let members = but(&right(rules, &services), json!({ filter.name: vec![id; most] }));
+                let members = but(&right(rules, &services), &json!({ filter.name: vec![id; most] }));
                 assert_eq!(world.call(rules.path, members).await.status, 200, "{}", filter.name);
             }
         }
@@ -236,7 +236,7 @@ async fn some_filters_exclude_or_need_each_other() {
     let answer = world.call("customers/getAll", members.clone()).await;
     assert_eq!(answer.refusal(), (400, "Invalid ActivityStates."));
     let answer =
-        world.call("customers/getAll", but(&members, json!({ "ActivityStates": ["Deleted"] }))).await;
+        world.call("customers/getAll", but(&members, &json!({ "ActivityStates": ["Deleted"] }))).await;
     assert_eq!(answer.status, 200);
 }
 
@@ -253,7 +253,7 @@ async fn each_operation_has_its_own_scope() {
         ] {
             let id = "5f0e1d2c-3b4a-4958-8776-655443322110";
             let value = if name == "EnterpriseId" { json!(id) } else { json!([id]) };
-            let answer = world.call(rules.path, but(&right(rules, &services), json!({ name: value }))).await;
+            let answer = world.call(rules.path, but(&right(rules, &services), &json!({ name: value }))).await;
             // Chains are ignored by tokens of one hotel.
             let status = if rules.scope == scoping && scoping == Scoping::Chains { 200 } else { 400 };
             assert_eq!(answer.status, status, "{} {name}: {}", rules.path, answer.text);
