@@ -47,6 +47,10 @@ pub enum Command {
     /// sets at the start can be turned while it runs, under /simulator/knobs of the same address; under
     /// /simulator/truth it says what is so, under /simulator/told what it told.
     ///
+    /// Where a flag takes OPERATION=, that is the first word of an operation's path: reservations, resources,
+    /// messages, messageThreads, resourceBlocks, customers, payments, products, services, enterprises,
+    /// productServiceOrders, configuration. Without it, the value is for all of them.
+    ///
     /// Try: mews-bridge simulator --pace 1 --delay 1s --webhooks 'http://127.0.0.1:8080/webhooks?token=…'
     Simulator(Box<Simulator>),
     /// Check or show the configuration.

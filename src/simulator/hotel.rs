@@ -5,7 +5,7 @@ use uuid::Uuid;
 
 use super::{chance, invented, utc::Utc};
 
-/// Counted up as the hotel's reservations and customers get their numbers.
+/// One hotel, of a chain.
 #[derive(Clone, Debug)]
 pub struct Hotel {
     /// `EnterpriseId`

@@ -69,11 +69,6 @@ impl Outbox {
     pub fn next_due(&self) -> Option<Utc> {
         self.due.first().map(|(due, _)| *due)
     }
-
-    /// Forgets what waits.
-    pub fn clear(&mut self) {
-        *self = Self::default();
-    }
 }
 
 /// How much is taken.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use serde_json::json;
+use serde::Serialize;
 use uuid::Uuid;
 
 /// Why a request has no answer.
@@ -110,7 +110,16 @@ impl Refusal {
         if *self == Self::Fault(Fault::BadGateway) {
             return ("text/html", "<html><body><h1>502 Bad Gateway</h1></body></html>\n".to_owned());
         }
-        let body = json!({ "Message": self.message(), "RequestId": request, "Details": self.details() });
-        ("application/json", body.to_string())
+        let error = ErrorBody { message: self.message(), request_id: request, details: self.details() };
+        let body = serde_json::to_string(&error).expect("texts and an id are JSON");
+        ("application/json", body)
     }
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct ErrorBody<'a> {
+    message: String,
+    request_id: Uuid,
+    details: Option<&'a str>,
 }

@@ -14,7 +14,9 @@ use super::{
 
 /// Connections at once; more wait for a place.
 const CONNECTIONS_MAX: usize = 1024;
-const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
+/// Also for the next request of a connection: longer than clients keep idle ones, so that none is closed
+/// under a request.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(300);
 
 /// Serves until it is stopped. A failed connection is its own affair.
 pub async fn run(listener: TcpListener, control: Control, stop: CancellationToken) {

@@ -121,7 +121,9 @@ impl State {
     }
 
     /// Puts what changed into the outbox, for every integration that sees the hotel: a customer's change
-    /// reaches all hotels of the chain (contract 4.5).
+    /// reaches all hotels of the chain (contract 4.5). A portfolio's integration is told by the property it
+    /// happened at: what Mews writes there is not documented (contract 9 #5). A disabled one is still told
+    /// of, an ended one is not.
     pub fn tell(&mut self, changes: &[Change], now: Utc) {
         if self.knobs.webhooks.is_none() {
             return;
@@ -175,7 +177,10 @@ impl State {
     pub fn set_knobs(&mut self, knobs: Knobs) {
         self.population.read_lag = knobs.read_lag;
         if knobs.webhooks.is_none() {
-            self.outbox.clear();
+            // Nobody is there to be told.
+            for message in self.set_out(Due::All) {
+                self.told.ended(&message, 0, false);
+            }
         }
         self.knobs = knobs;
     }

@@ -7,10 +7,6 @@ use clap::Args;
 use crate::simulator::{RetryAfter, Wait};
 
 /// `mews-bridge simulator`
-///
-/// OPERATION is the first word of an operation's path: reservations, resources, messages, messageThreads,
-/// resourceBlocks, customers, payments, products, services, enterprises, productServiceOrders,
-/// configuration. Without it, a value is for all of them.
 #[derive(Args, Debug)]
 pub struct Simulator {
     /// Where it listens. Port 0 takes a free one; the first line printed says which.

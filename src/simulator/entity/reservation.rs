@@ -89,10 +89,20 @@ impl Reservation {
                 self.reason = Some(pick(&REASONS, chance));
             }
             State::Confirmed if chance.u32(..3) == 0 => self.adults = self.adults % 4 + 1,
-            State::Confirmed => (self.state, self.started) = (State::Started, Some(now)),
+            State::Confirmed => self.check_in(now),
             State::Started if chance.u32(..2) == 0 => self.end = self.end.plus_days(1),
             State::Started => (self.state, self.ended) = (State::Processed, Some(now)),
             State::Processed | State::Canceled => self.adults = self.adults % 4 + 1,
+        }
+    }
+
+    /// Nobody arrives before the day: who does has rebooked.
+    fn check_in(&mut self, now: Utc) {
+        (self.state, self.started) = (State::Started, Some(now));
+        if self.start > now {
+            let nights = self.end.since(self.start);
+            self.start = now.midnight();
+            self.end = self.start.plus(nights);
         }
     }
 

@@ -187,7 +187,7 @@ async fn changes_come_by_themselves_and_are_told() {
     world.control("knobs", json!({ "frozen": false, "pace": 100, "delay": "1ms" })).await;
     // The end of this wait is what is tested; a runner that never gets there is stopped from outside.
     while world.simulator.totals().taken < 3 {
-        tokio::task::yield_now().await;
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
     }
     world.control("changes", json!({ "action": "freeze" })).await;
     world.simulator.flush().await;
