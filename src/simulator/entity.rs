@@ -10,6 +10,7 @@ pub mod block;
 pub mod customer;
 pub mod enterprise;
 pub mod message;
+pub mod old_form;
 pub mod order;
 pub mod payment;
 pub mod product;

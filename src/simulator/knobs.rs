@@ -7,6 +7,9 @@ use uuid::Uuid;
 
 use super::{rules::Rules, window};
 
+/// Webhooks are not later than this.
+const DELAY_MAX: Duration = Duration::from_secs(30 * 24 * 3600);
+
 /// Every knob, each at rest by default: a Mews on a good day.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -208,6 +211,9 @@ impl Knobs {
         if !(self.pace.is_finite() && self.pace >= 0.0) {
             return Err(KnobsError::Range("pace is a number of changes, and not below 0"));
         }
+        if self.delay > DELAY_MAX {
+            return Err(KnobsError::Range("delay is 30 days at most"));
+        }
         if self.events_per_message == 0 {
             return Err(KnobsError::Range("events_per_message is at least 1"));
         }
@@ -245,6 +251,7 @@ mod tests {
             (r#"{"not_permitted":{"*":["rooms"]}}"#, "rooms"),
             (r#"{"delay":"soon"}"#, "soon"),
             (r#"{"pace":-1}"#, "pace"),
+            (r#"{"delay":"1y"}"#, "30 days"),
             ("[]", "map"),
         ] {
             let error = Knobs::default().turned(wrong.as_bytes()).unwrap_err().to_string();

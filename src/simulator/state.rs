@@ -4,17 +4,19 @@
 //! outside of it.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeMap, HashMap, HashSet},
     sync::{Mutex, MutexGuard},
 };
 
 use fastrand::Rng;
+use serde_json::Value;
 use tokio::sync::{Notify, watch};
 use uuid::Uuid;
 
 use super::{
     chance,
     config::Config,
+    entity::old_form,
     history::History,
     integration::{Action, Integrations, Scope},
     kind::{Happening, Kind},
@@ -165,12 +167,31 @@ impl State {
         match parcel {
             Parcel::Integration(_, body) => Message { number, body, events: None },
             Parcel::Events((at, hotel), events) => {
-                let is_old = chance::happens(self.knobs.old_form, &mut self.weather);
-                let form = if is_old { webhook::general_with_entities } else { webhook::general };
-                let body = form(self.population.hotel(hotel).id, self.integrations.at(at).id, &events);
+                let (enterprise, integration) =
+                    (self.population.hotel(hotel).id, self.integrations.at(at).id);
+                let body = if chance::happens(self.knobs.old_form, &mut self.weather) {
+                    let entities = self.entities(hotel, &events);
+                    webhook::general_with_entities(enterprise, integration, &events, &entities)
+                } else {
+                    webhook::general(enterprise, integration, &events)
+                };
                 Message { number, body, events: Some(((at, hotel), events)) }
             }
         }
+    }
+
+    /// The latest state of what the events are about, as the old form has it: each entity once.
+    fn entities(&self, hotel: u32, events: &[Event]) -> BTreeMap<&'static str, Vec<Value>> {
+        let mut entities: BTreeMap<_, Vec<_>> = BTreeMap::new();
+        let mut seen = HashSet::new();
+        for event in events.iter().filter(|event| seen.insert(event.id)) {
+            let entity = self.population.find(event.kind, event.id);
+            let old = entity.and_then(|entity| old_form::of(entity, self.population.hotel(hotel)));
+            if let Some((list, record)) = old {
+                entities.entry(list).or_default().push(record);
+            }
+        }
+        entities
     }
 
     /// Turns the knobs, and what follows them.

@@ -18,6 +18,7 @@ pub enum Precision {
 }
 
 const DAY_MS: i64 = 24 * 60 * 60 * 1000;
+const YEAR_9000_MS: i64 = 221_845_392_000_000;
 
 impl Utc {
     /// What the clock says.
@@ -26,10 +27,11 @@ impl Utc {
         Self(i64::try_from(since.as_millis()).expect("the clock is before the year 292 million"))
     }
 
-    /// Reads ISO 8601 with `Z` and 0 to 9 digits of a second.
+    /// Reads ISO 8601 with `Z` and 0 to 9 digits of a second, from 1970 to the year 9000: no arithmetic
+    /// leaves the four digits of a year from there.
     pub fn parse(text: &str) -> Option<Self> {
         let since = humantime::parse_rfc3339(text).ok()?.duration_since(SystemTime::UNIX_EPOCH).ok()?;
-        i64::try_from(since.as_millis()).ok().map(Self)
+        i64::try_from(since.as_millis()).ok().filter(|ms| *ms < YEAR_9000_MS).map(Self)
     }
 
     /// ISO 8601.
@@ -100,6 +102,9 @@ mod tests {
         assert_eq!(at.text(Precision::Milliseconds), "2026-05-01T13:00:00.123Z");
         assert_eq!(at.shown(Precision::Seconds), utc("2026-05-01T13:00:00Z"));
         assert_eq!(Utc::parse("2026-05-01"), None);
+        assert_eq!(utc("8999-12-31T23:59:59.999Z").plus_ms(1).0, YEAR_9000_MS);
+        assert_eq!(Utc::parse("9000-01-01T00:00:00Z"), None);
+        assert_eq!(Utc::parse("1969-12-31T00:00:00Z"), None);
         assert_eq!(Utc::parse("2026-05-01T13:00:00+02:00"), None);
     }
 

@@ -1,6 +1,6 @@
 //! The bodies that Mews sends, in the forms it documents (contract 1.2, 1.6, 2).
 
-use std::fmt::Write as _;
+use std::{collections::BTreeMap, fmt::Write as _};
 
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -28,23 +28,22 @@ pub fn general(enterprise: Uuid, integration: Uuid, events: &[Event]) -> String 
     )
 }
 
-/// The older form: entities beside the events, in an older shape, and a comma too many as in Mews's own
+/// The older form: the entities beside the events, by their lists, and a comma too many as in Mews's own
 /// sample (contract 1.6).
-pub fn general_with_entities(enterprise: Uuid, integration: Uuid, events: &[Event]) -> String {
+pub fn general_with_entities(
+    enterprise: Uuid,
+    integration: Uuid,
+    events: &[Event],
+    entities: &BTreeMap<&'static str, Vec<Value>>,
+) -> String {
     let mut elements = String::new();
     for event in events {
         let _ = write!(elements, "\n    {},", element(event));
     }
-    let entities = |kind: Kind, rest: &str| {
-        let told = events.iter().filter(|event| event.kind == kind);
-        told.map(|event| format!(r#"{{"Id":"{}",{rest}}}"#, event.id)).collect::<Vec<_>>().join(",")
-    };
+    let entities = serde_json::to_string(entities).expect("names and records are JSON");
     format!(
         "{{\n  \"EnterpriseId\": \"{enterprise}\",\n  \"IntegrationId\": \"{integration}\",\n  \
-         \"Events\": [{elements}\n  ],\n  \
-         \"Entities\": {{\n    \"ServiceOrders\": [{}],\n    \"Resources\": [{}]\n  }}\n}}",
-        entities(Kind::Reservation, r#""State":"Confirmed","AdultCount":2,"ChildCount":0"#),
-        entities(Kind::Resource, r#""State":"Dirty","Name":"101""#),
+         \"Events\": [{elements}\n  ],\n  \"Entities\": {entities}\n}}",
     )
 }
 
@@ -104,8 +103,11 @@ mod tests {
             })
             .collect();
         let (enterprise, integration_id) = (chance::id(&mut chance), chance::id(&mut chance));
-        for form in [general, general_with_entities] {
-            let body = form(enterprise, integration_id, &events);
+        let entities = BTreeMap::from([("Resources", vec![json!({ "Id": events[0].id })])]);
+        for body in [
+            general(enterprise, integration_id, &events),
+            general_with_entities(enterprise, integration_id, &events, &entities),
+        ] {
             let tidied = text::tidy(body.as_bytes()).unwrap();
             let Webhook::General(general) = shape::read(&tidied).unwrap() else { panic!("{body}") };
             assert_eq!(

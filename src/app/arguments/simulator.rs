@@ -109,3 +109,27 @@ fn per_share(text: &str) -> Result<(String, f64), String> {
 fn retry_after(text: &str) -> Result<RetryAfter, String> {
     serde_json::from_value(text.into()).map_err(|error| error.to_string())
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser as _;
+
+    use super::*;
+    use crate::app::{Arguments, Command};
+
+    #[test]
+    fn values_are_for_one_operation_or_for_all() {
+        let line =
+            "mews-bridge simulator --errors reservations=0.3 --errors 0.1 --latency 50ms --retry-after never";
+        let Command::Simulator(options) = Arguments::try_parse_from(line.split(' ')).unwrap().command else {
+            panic!("another command");
+        };
+        assert_eq!(options.errors, [("reservations".to_owned(), 0.3), ("*".to_owned(), 0.1)]);
+        assert_eq!(options.latency, [("*".to_owned(), Wait(Duration::from_millis(50)))]);
+        assert_eq!(options.retry_after, RetryAfter::Never);
+        for wrong in ["--errors 2", "--latency soon", "--retry-after maybe", "--announce"] {
+            let line = format!("mews-bridge simulator {wrong}");
+            assert!(Arguments::try_parse_from(line.split(' ')).is_err(), "{wrong}");
+        }
+    }
+}

@@ -183,6 +183,7 @@ async fn every_filter_has_its_form_and_its_limit() {
                     json!({ "StartUtc": "2026-01-02T00:00:00Z", "EndUtc": "2026-01-01T00:00:00Z" }),
                     json!({ "StartUtc": "2026-01-01T00:00:00Z", "EndUtc": "2026-04-02T00:00:01Z" }),
                     json!({ "StartUtc": "2026-01-01", "EndUtc": "2026-01-02" }),
+                    json!({ "StartUtc": "9999-12-01T00:00:00Z", "EndUtc": "9999-12-31T00:00:00Z" }),
                 ],
                 Form::Text => vec![json!(["a"]), json!(1)],
                 Form::Flag => vec![json!("true")],

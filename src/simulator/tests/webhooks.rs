@@ -6,9 +6,12 @@ use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
 use super::harness::{Subscriber, World};
-use crate::simulator::{
-    Config, Knobs,
-    sender::{Sender, Sent},
+use crate::{
+    simulator::{
+        Config, Knobs,
+        sender::{Sender, Sent},
+    },
+    webhook::text,
 };
 
 fn bodies(subscriber: &Subscriber) -> Vec<Value> {
@@ -173,10 +176,24 @@ async fn the_old_form_has_entities_and_a_comma_too_many() {
     let world = subscriber
         .world(Config { knobs: Knobs { old_form: 1.0, ..Knobs::default() }, ..Config::default() })
         .await;
-    world.make(json!({ "kind": "reservations" })).await;
+    let mut made = Vec::new();
+    for kind in ["reservations", "resources", "resource-blocks", "customers"] {
+        made.push(world.make(json!({ "kind": kind })).await);
+    }
+    let thread = world.make(json!({ "kind": "message-threads", "own": true })).await;
+    made.push(world.make(json!({ "kind": "messages", "into": thread })).await);
+    world.control("changes", json!({ "kind": "resources", "id": made[1], "count": 3 })).await;
     world.control("flush", json!({})).await;
     let body = subscriber.bodies().remove(0);
-    assert!(body.contains("\"Entities\"") && serde_json::from_str::<Value>(&body).is_err(), "{body}");
+    assert!(serde_json::from_str::<Value>(&body).is_err(), "{body}");
+    let body: Value = serde_json::from_str(&text::tidy(body.as_bytes()).unwrap()).unwrap();
+    let entities = &body["Entities"];
+    assert_eq!(entities["ServiceOrders"][0]["Id"], made[0].as_str());
+    assert!(entities["ServiceOrders"][0]["RequestedCategoryId"].is_string());
+    assert_eq!(entities["Resources"].as_array().unwrap().len(), 1, "each once");
+    assert_eq!(entities["ResourceBlocks"][0]["Id"], made[2].as_str());
+    assert_eq!(entities["Messages"][0]["MessageThreadId"], thread.as_str());
+    assert_eq!(entities.as_object().unwrap().len(), 4, "customers have none");
 }
 
 /// What happens by itself is told when it is due, without anybody asking.
