@@ -26,7 +26,7 @@ use super::{
     integration::Scope,
     knobs, page,
     refusal::{Fault, Refusal, Unauthorized},
-    rules::Rules,
+    rules::{self, Rules},
     state::{Shared, State},
     utc::{Precision, Utc},
 };
@@ -56,7 +56,7 @@ impl From<Refusal> for Verdict {
 /// Answers a request, whatever it is.
 pub async fn answer(request: Request<Incoming>, shared: &Shared) -> Response<Full<Bytes>> {
     let (head, body) = request.into_parts();
-    let rules = Rules::at(head.uri.path()).filter(|_| head.method == Method::POST);
+    let rules = rules::at(head.uri.path()).filter(|_| head.method == Method::POST);
     let Some(rules) = rules else { return refused(&Refusal::NoSuchOperation) };
     let body_bytes_max = shared.lock().knobs.body_bytes_max;
     let verdict = match Limited::new(body, body_bytes_max).collect().await {

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, time::Duration};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 use uuid::Uuid;
 
-use super::{rules::Rules, window};
+use super::{rules, window};
 
 /// Webhooks are not later than this.
 const DELAY_MAX: Duration = Duration::from_secs(30 * 24 * 3600);
@@ -135,7 +135,7 @@ impl<T> Per<T> {
 pub struct NoSuchOperation(String);
 
 fn is_operation(name: &str) -> Result<(), NoSuchOperation> {
-    if name == "*" || Rules::of_name(name).is_some() { Ok(()) } else { Err(NoSuchOperation(name.to_owned())) }
+    if name == "*" || rules::of_name(name).is_some() { Ok(()) } else { Err(NoSuchOperation(name.to_owned())) }
 }
 
 impl<T: Serialize> Serialize for Per<T> {

@@ -4,155 +4,24 @@
 //! rules in this file. Besides, each operation wants `ClientToken`, `AccessToken` and `Client`, and all but
 //! `configuration/get` a `Limitation` (contract 4).
 
+mod rule;
+
 use super::kind::Kind;
+pub use rule::{Deleted, Filter, Form, IDS_MAX, Length, LooksAt, Rules, Scoping};
+use rule::{
+    FEW_IDS_MAX,
+    LooksAt::{Created, Deletion, Id, Member, Nothing, Parent, Span, Updated},
+    PLAIN, few_ids, ids, texts, within, words,
+};
 
 /// Where operations are (contract 3.2).
 pub const PREFIX: &str = "/api/connector/v1/";
-
-/// One operation.
-#[derive(Debug)]
-pub struct Rules {
-    /// After [`PREFIX`], exactly and case-sensitive (contract 3.2).
-    pub path: &'static str,
-    /// What it returns. None for the one that returns a single thing.
-    pub kind: Option<Kind>,
-    /// Where the records are in the answer.
-    pub array: &'static str,
-    /// Members of the answer that are null nowadays.
-    pub nulls: &'static [&'static str],
-    pub scope: Scoping,
-    /// Members of the `Extent` object, which is required where there are any; without the first one true
-    /// there are no records in the answer.
-    pub extent: &'static [&'static str],
-    /// When the deleted are returned.
-    pub deleted: Deleted,
-    pub filters: &'static [Filter],
-    /// Filters without which there is no answer.
-    pub required: &'static [&'static str],
-    /// Filters of which at least one is needed, if there are any.
-    pub one_of: &'static [&'static str],
-    /// Filters that exclude each other.
-    pub either: &'static [[&'static str; 2]],
-}
-
-/// How an operation is narrowed to some of the hotels of a token (contract 3.7).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Scoping {
-    /// `EnterpriseIds`
-    Enterprises,
-    /// `ChainIds`, required with a portfolio token and ignored otherwise.
-    Chains,
-    /// `EnterpriseId`
-    Enterprise,
-}
-
-/// When deleted entities are in the answer (contract 1.3).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Deleted {
-    Always,
-    /// With `Extent.Inactive`.
-    ByExtent,
-    /// With `Deleted` in `ActivityStates`, which is `["Active"]` by default.
-    ByActivityStates,
-}
-
-/// One filter.
-#[derive(Debug)]
-pub struct Filter {
-    pub name: &'static str,
-    pub form: Form,
-    pub looks_at: LooksAt,
-}
-
-/// What a filter's value must be.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Form {
-    /// At most so many ids.
-    Ids(usize),
-    /// At most so many texts.
-    Texts(usize),
-    /// Words of a closed list.
-    Words(&'static [&'static str]),
-    /// `{StartUtc, EndUtc}`, half-open, not longer than this (contract 3.5).
-    Interval(Length),
-    /// One text.
-    Text,
-    /// True or false.
-    Flag,
-}
-
-/// How long an interval may be (contract 3.5).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Length {
-    /// Three months and a day: the server says `3M1D`.
-    ThreeMonths,
-    OneMonth,
-}
-
-/// What a filter compares with.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum LooksAt {
-    Id,
-    /// The service of a product or order, the thread of a message.
-    Parent,
-    Created,
-    Updated,
-    /// When it was deleted; not every record shows it.
-    Deletion,
-    /// A member of the record, or a JSON pointer into it.
-    Member(&'static str),
-    /// The span between two members of the record.
-    Span(&'static str, &'static str),
-    /// Nothing: the check or the selection sees to it.
-    Nothing,
-}
-
-/// Most ids in one list (contract 1.3).
-pub const IDS_MAX: usize = 1000;
-const FEW_IDS_MAX: usize = 100;
-
-const fn ids(name: &'static str, looks_at: LooksAt) -> Filter {
-    Filter { name, form: Form::Ids(IDS_MAX), looks_at }
-}
-
-const fn few_ids(name: &'static str, member: &'static str) -> Filter {
-    Filter { name, form: Form::Ids(FEW_IDS_MAX), looks_at: Member(member) }
-}
-
-const fn texts(name: &'static str, most: usize, member: &'static str) -> Filter {
-    Filter { name, form: Form::Texts(most), looks_at: Member(member) }
-}
-
-const fn within(name: &'static str, looks_at: LooksAt) -> Filter {
-    Filter { name, form: Form::Interval(Length::ThreeMonths), looks_at }
-}
-
-const fn words(name: &'static str, words: &'static [&'static str], looks_at: LooksAt) -> Filter {
-    Filter { name, form: Form::Words(words), looks_at }
-}
 
 const STATES: &[&str] =
     &["Inquired", "Confirmed", "Started", "Processed", "Canceled", "Optional", "Requested"];
 const PAYMENT_STATES: &[&str] = &["Charged", "Canceled", "Pending", "Failed", "Verifying"];
 const ACCOUNTING_STATES: &[&str] = &["Open", "Closed", "Inactive", "Canceled"];
 const ACTIVITY_STATES: &[&str] = &["Active", "Deleted"];
-
-use LooksAt::{Created, Deletion, Id, Member, Nothing, Parent, Span, Updated};
-
-/// An operation without anything peculiar.
-const PLAIN: Rules = Rules {
-    path: "",
-    kind: None,
-    array: "",
-    nulls: &[],
-    scope: Scoping::Enterprises,
-    extent: &[],
-    deleted: Deleted::Always,
-    filters: &[],
-    required: &[],
-    one_of: &[],
-    either: &[],
-};
 
 /// Every operation that there is here.
 pub static OPERATIONS: [Rules; 12] = [
@@ -374,27 +243,15 @@ pub static OPERATIONS: [Rules; 12] = [
     Rules { path: "configuration/get", scope: Scoping::Enterprise, ..PLAIN },
 ];
 
-impl Rules {
-    /// The operation's short name, as knobs and reports have it: `reservations`.
-    pub fn name(&self) -> &'static str {
-        self.path.split('/').next().unwrap_or(self.path)
-    }
+/// The operation at this path, which begins with [`PREFIX`].
+pub fn at(path: &str) -> Option<&'static Rules> {
+    let path = path.strip_prefix(PREFIX)?;
+    OPERATIONS.iter().find(|rules| rules.path == path)
+}
 
-    /// Whether a `Limitation` is required, and the answer has a `Cursor`.
-    pub const fn is_paged(&self) -> bool {
-        self.kind.is_some()
-    }
-
-    /// The operation at this path, which begins with [`PREFIX`].
-    pub fn at(path: &str) -> Option<&'static Self> {
-        let path = path.strip_prefix(PREFIX)?;
-        OPERATIONS.iter().find(|rules| rules.path == path)
-    }
-
-    /// The operation of this short name.
-    pub fn of_name(name: &str) -> Option<&'static Self> {
-        OPERATIONS.iter().find(|rules| rules.name() == name)
-    }
+/// The operation of this short name.
+pub fn of_name(name: &str) -> Option<&'static Rules> {
+    OPERATIONS.iter().find(|rules| rules.name() == name)
 }
 
 #[cfg(test)]
@@ -416,11 +273,11 @@ mod tests {
 
     #[test]
     fn paths_are_exact() {
-        assert!(Rules::at("/api/connector/v1/resources/getAll").is_some());
+        assert!(at("/api/connector/v1/resources/getAll").is_some());
         for path in
             ["/api/connector/v1/resources/getall", "/api/connector/v1/resources/getAll/", "/resources/getAll"]
         {
-            assert!(Rules::at(path).is_none(), "{path}");
+            assert!(at(path).is_none(), "{path}");
         }
     }
 }

@@ -6,212 +6,59 @@ use super::harness::World;
 use crate::simulator::utc::{Precision, Utc};
 
 /// Members that the contract documents for a record (contract 4), those that most easily go missing.
-const MEMBERS: [(&str, &str, &[&str]); 7] = [
+const MEMBERS: [(&str, &str, &str); 7] = [
     (
         "reservations/getAll/2023-06-06",
         "Reservations",
-        &[
-            "ServiceId",
-            "AccountId",
-            "AccountType",
-            "CreatorProfileId",
-            "UpdaterProfileId",
-            "BookerId",
-            "Number",
-            "State",
-            "Origin",
-            "CommanderOrigin",
-            "OriginDetails",
-            "CreatedUtc",
-            "UpdatedUtc",
-            "CancelledUtc",
-            "VoucherId",
-            "BusinessSegmentId",
-            "Options",
-            "RateId",
-            "CreditCardId",
-            "GroupId",
-            "RequestedResourceCategoryId",
-            "AssignedResourceId",
-            "AssignedResourceLocked",
-            "AvailabilityBlockId",
-            "PartnerCompanyId",
-            "TravelAgencyId",
-            "ChannelNumber",
-            "ChannelManagerNumber",
-            "CancellationReason",
-            "ReleasedUtc",
-            "ScheduledStartUtc",
-            "ScheduledEndUtc",
-            "ActualStartUtc",
-            "ActualEndUtc",
-            "Purpose",
-            "QrCodeData",
-            "PersonCounts",
-            "StartUtc",
-            "EndUtc",
-        ],
+        "ServiceId AccountId AccountType CreatorProfileId UpdaterProfileId BookerId Number State \
+         Origin CommanderOrigin OriginDetails CreatedUtc UpdatedUtc CancelledUtc VoucherId \
+         BusinessSegmentId Options RateId CreditCardId GroupId RequestedResourceCategoryId \
+         AssignedResourceId AssignedResourceLocked AvailabilityBlockId PartnerCompanyId \
+         TravelAgencyId ChannelNumber ChannelManagerNumber CancellationReason ReleasedUtc \
+         ScheduledStartUtc ScheduledEndUtc ActualStartUtc ActualEndUtc Purpose QrCodeData \
+         PersonCounts StartUtc EndUtc",
     ),
     (
         "resources/getAll",
         "Resources",
-        &[
-            "EnterpriseId",
-            "IsActive",
-            "ParentResourceId",
-            "Name",
-            "State",
-            "Descriptions",
-            "ExternalNames",
-            "Directions",
-            "CreatedUtc",
-            "UpdatedUtc",
-            "DeletedUtc",
-            "Data",
-        ],
+        "EnterpriseId IsActive ParentResourceId Name State Descriptions ExternalNames Directions \
+         CreatedUtc UpdatedUtc DeletedUtc Data",
     ),
     (
         "resourceBlocks/getAll",
         "ResourceBlocks",
-        &[
-            "EnterpriseId",
-            "AssignedResourceId",
-            "IsActive",
-            "Type",
-            "StartUtc",
-            "EndUtc",
-            "CreatedUtc",
-            "UpdatedUtc",
-            "DeletedUtc",
-            "Name",
-            "Notes",
-        ],
+        "EnterpriseId AssignedResourceId IsActive Type StartUtc EndUtc CreatedUtc UpdatedUtc \
+         DeletedUtc Name Notes",
     ),
     (
         "customers/getAll",
         "Customers",
-        &[
-            "ChainId",
-            "Number",
-            "Title",
-            "CustomTitleName",
-            "CustomTitleId",
-            "Sex",
-            "FirstName",
-            "SecondLastName",
-            "LastName",
-            "NationalityCode",
-            "PreferredLanguageCode",
-            "LanguageCode",
-            "BirthDate",
-            "BirthPlace",
-            "BirthCountryCode",
-            "BirthCountrySubdivisionCode",
-            "Occupation",
-            "Email",
-            "Phone",
-            "HasOtaEmail",
-            "TaxIdentificationNumber",
-            "LoyaltyCode",
-            "AccountingCode",
-            "BillingCode",
-            "CarRegistrationNumber",
-            "DietaryRequirements",
-            "CreatedUtc",
-            "UpdatedUtc",
-            "AddressId",
-            "Classifications",
-            "Options",
-            "ItalianDestinationCode",
-            "ItalianFiscalCode",
-            "ItalianLotteryCode",
-            "CompanyId",
-            "MergeTargetId",
-            "IsActive",
-            "PreferredSpaceFeatures",
-            "CreatorProfileId",
-            "UpdaterProfileId",
-            "Passport",
-            "IdentityCard",
-            "Visa",
-            "DriversLicense",
-            "Address",
-            "ActivityState",
-            "Notes",
-        ],
+        "ChainId Number Title CustomTitleName CustomTitleId Sex FirstName SecondLastName LastName \
+         NationalityCode PreferredLanguageCode LanguageCode BirthDate BirthPlace BirthCountryCode \
+         BirthCountrySubdivisionCode Occupation Email Phone HasOtaEmail TaxIdentificationNumber \
+         LoyaltyCode AccountingCode BillingCode CarRegistrationNumber DietaryRequirements CreatedUtc \
+         UpdatedUtc AddressId Classifications Options ItalianDestinationCode ItalianFiscalCode \
+         ItalianLotteryCode CompanyId MergeTargetId IsActive PreferredSpaceFeatures CreatorProfileId \
+         UpdaterProfileId Passport IdentityCard Visa DriversLicense Address ActivityState Notes",
     ),
     (
         "payments/getAll",
         "Payments",
-        &[
-            "EnterpriseId",
-            "AccountId",
-            "AccountType",
-            "PaymentRequestId",
-            "BillId",
-            "ReservationId",
-            "AccountingCategoryId",
-            "Amount",
-            "OriginalAmount",
-            "Notes",
-            "SettlementId",
-            "Identifier",
-            "Recurring",
-            "ConsumedUtc",
-            "ClosedUtc",
-            "ChargedUtc",
-            "CreatedUtc",
-            "UpdatedUtc",
-            "SettlementUtc",
-            "AccountingState",
-            "State",
-            "Type",
-            "Kind",
-            "Data",
-            "PaymentOrigin",
-        ],
+        "EnterpriseId AccountId AccountType PaymentRequestId BillId ReservationId \
+         AccountingCategoryId Amount OriginalAmount Notes SettlementId Identifier Recurring \
+         ConsumedUtc ClosedUtc ChargedUtc CreatedUtc UpdatedUtc SettlementUtc AccountingState State \
+         Type Kind Data PaymentOrigin",
     ),
     (
         "products/getAll",
         "Products",
-        &[
-            "ServiceId",
-            "CategoryId",
-            "AccountingCategoryId",
-            "IsActive",
-            "Names",
-            "ExternalNames",
-            "ShortNames",
-            "Descriptions",
-            "ChargingMode",
-            "PostingMode",
-            "Options",
-            "Promotions",
-            "Classifications",
-            "Price",
-            "ImageIds",
-            "Ordering",
-            "ExternalIdentifier",
-            "TaxExemptionReason",
-            "TaxExemptionLegalReference",
-            "CreatedUtc",
-            "UpdatedUtc",
-            "ConsumptionMoment",
-            "IsDefault",
-            "Name",
-            "ExternalName",
-            "ShortName",
-            "Description",
-            "Charging",
-            "Posting",
-            "Pricing",
-        ],
+        "ServiceId CategoryId AccountingCategoryId IsActive Names ExternalNames ShortNames \
+         Descriptions ChargingMode PostingMode Options Promotions Classifications Price ImageIds \
+         Ordering ExternalIdentifier TaxExemptionReason TaxExemptionLegalReference CreatedUtc \
+         UpdatedUtc ConsumptionMoment IsDefault Name ExternalName ShortName Description Charging \
+         Posting Pricing",
     ),
-    (
-        "messageThreads/getAll",
-        "MessageThreads",
-        &["OriginalSender", "Subject", "CreatedUtc", "UpdatedUtc", "IsResolved"],
-    ),
+    ("messageThreads/getAll", "MessageThreads", "OriginalSender Subject CreatedUtc UpdatedUtc IsResolved"),
 ];
 
 async fn everything(world: &World) -> Value {
@@ -237,7 +84,7 @@ async fn records_have_every_documented_member() {
         assert!(!records.is_empty(), "{operation}");
         for record in records {
             let record = record.as_object().unwrap();
-            let missing: Vec<_> = names.iter().filter(|name| !record.contains_key(**name)).collect();
+            let missing: Vec<_> = names.split(' ').filter(|name| !record.contains_key(*name)).collect();
             assert!(missing.is_empty() && record.contains_key("Id"), "{operation}: {missing:?}");
         }
     }
