@@ -15,6 +15,7 @@ pub mod journal;
 pub mod output;
 pub mod quarantine;
 pub mod records;
+pub mod simulator;
 pub mod topics;
 
 use crate::config::{Config, Sources, load};
@@ -50,6 +51,7 @@ pub fn run(arguments: Arguments) -> Result<Exit, Failure> {
         Command::Quarantine { command } => quarantine::run(command, &config),
         Command::DeadLetters { command } => dead_letters::run(command, &config),
         Command::Demo(options) => on_runtime(demo::run(options, config)),
+        Command::Simulator(options) => on_runtime(simulator::run(*options)),
         Command::Config { .. } => unreachable!("answered before logging started"),
     }
 }

@@ -1,8 +1,12 @@
 //! The command line.
 
+mod simulator;
+
 use std::{path::PathBuf, time::Duration};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+
+pub use simulator::Simulator;
 
 /// Stands between Mews webhooks and Kafka: answers at once, loses nothing that it answered.
 ///
@@ -36,6 +40,19 @@ pub enum Command {
     ///
     /// Nothing to install, nothing to configure, nothing left behind.
     Demo(Demo),
+    /// Play Mews: a Connector API over invented hotels, and the webhooks that tell of their changes.
+    ///
+    /// As strict as Mews documents it, for trying a subscriber or an API client: Mews offers no way to
+    /// trigger a webhook. It prints its address, its tokens, and lines to paste. Everything that a flag
+    /// sets at the start can be turned while it runs, under /simulator/knobs of the same address; under
+    /// /simulator/truth it says what is so, under /simulator/told what it told.
+    ///
+    /// Where a flag takes OPERATION=, that is the first word of an operation's path: reservations, resources,
+    /// messages, messageThreads, resourceBlocks, customers, payments, products, services, enterprises,
+    /// productServiceOrders, configuration. Without it, the value is for all of them.
+    ///
+    /// Try: mews-bridge simulator --pace 1 --delay 1s --webhooks 'http://127.0.0.1:8080/webhooks?token=…'
+    Simulator(Box<Simulator>),
     /// Check or show the configuration.
     Config {
         /// What to do with it.

@@ -60,7 +60,7 @@ pub async fn run(options: Demo, config: Config) -> Result<Exit, Failure> {
     )?;
 
     let began = Instant::now();
-    let sending = hotels::start(&options, url, &shutdown.drain)?;
+    let sending = hotels::start(&options, url, &shutdown.drain).await?;
     let mut table = table::Table::new(&bridge.metrics, &names);
     let mut each_second = tokio::time::interval(table::REFRESH);
     let ended = loop {

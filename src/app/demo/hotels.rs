@@ -1,17 +1,13 @@
-//! The demo's hotels: they send what Mews would send, at a steady pace.
+//! The demo's hotels: the simulator, made fast enough to watch.
 
 use std::time::Duration;
 
-use tokio::task::JoinHandle;
+use tokio::{net::TcpListener, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     app::{Failure, arguments::Demo},
-    simulator::{
-        message,
-        population::Population,
-        sender::{Sender, Sent},
-    },
+    simulator::{Config, Knobs, Simulator},
 };
 
 /// What became of the messages.
@@ -25,50 +21,40 @@ pub struct Tally {
 
 /// Mews waits minutes between attempts; nobody would watch that.
 const PAUSE: Duration = Duration::from_secs(2);
+/// Nor that webhooks are minutes late.
+const DELAY: Duration = Duration::from_millis(500);
+/// Changes that a message holds at the demo's pace, about.
+const CHANGES_PER_MESSAGE: f64 = 2.0;
 
-/// Sends until it is stopped: first every hotel connects, then they live.
-pub fn start(options: &Demo, url: String, stop: &CancellationToken) -> Result<JoinHandle<Tally>, Failure> {
-    let sender = Sender::new(url, PAUSE)
-        .map_err(|error| Failure::bug(format!("no HTTP client for the demo: {error}")))?;
-    let mut population = Population::new(usize::from(options.hotels), options.seed);
-    let mut pace = tokio::time::interval(Duration::from_secs(1) / u32::from(options.rate));
+/// Runs until it is stopped: first every hotel connects, then they live.
+pub async fn start(
+    options: &Demo,
+    url: String,
+    stop: &CancellationToken,
+) -> Result<JoinHandle<Tally>, Failure> {
+    let listener = TcpListener::bind(("127.0.0.1", 0))
+        .await
+        .map_err(|error| Failure::io("the simulator cannot listen", &error))?;
+    let config = Config {
+        hotels: options.hotels.into(),
+        seed: options.seed,
+        announce: true,
+        knobs: Knobs {
+            webhooks: Some(url),
+            pace: f64::from(options.rate) * CHANGES_PER_MESSAGE / f64::from(options.hotels),
+            delay: DELAY,
+            retry_pause: PAUSE,
+            old_form: 1.0 / 6.0,
+            ..Knobs::default()
+        },
+        ..Config::default()
+    };
+    let simulator = Simulator::start(&config, listener, stop.child_token())
+        .map_err(|error| Failure::bug(format!("the simulator does not start: {error}")))?;
     let stop = stop.clone();
     Ok(tokio::spawn(async move {
-        let mut tally = Tally::default();
-        let connecting: Vec<_> = population.hotels().iter().map(message::integration_created).collect();
-        for body in connecting {
-            tally.count(sender.send(body, &stop).await);
-        }
-        loop {
-            tokio::select! {
-                _ = pace.tick() => {}
-                () = stop.cancelled() => return tally,
-            }
-            tally.count(sender.send(next(&mut population), &stop).await);
-        }
+        stop.cancelled().await;
+        let totals = simulator.end().await;
+        Tally { taken: totals.taken, abandoned: totals.abandoned }
     }))
-}
-
-/// Mostly the newest form; now and then the older one, or a turn in an integration's life.
-fn next(population: &mut Population) -> String {
-    let (hotel, changes) = population.step();
-    if population.one_in(40) {
-        return message::integration(&hotel, "IntegrationDisabled");
-    }
-    if population.one_in(40) {
-        return message::integration(&hotel, "IntegrationEnabled");
-    }
-    if population.one_in(6) {
-        return message::general_with_entities(&hotel, &changes);
-    }
-    message::general(&hotel, &changes)
-}
-
-impl Tally {
-    fn count(&mut self, sent: Sent) {
-        match sent {
-            Sent::Taken { .. } => self.taken += 1,
-            Sent::Abandoned => self.abandoned += 1,
-        }
-    }
 }
