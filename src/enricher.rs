@@ -1,71 +1,18 @@
-//! The enricher, as far as it is configured.
+//! The enricher: from ids on event topics to full records on entity topics.
 //!
-//! Every command reads the same configuration, so its section is known here.
+//! ```text
+//! event topics ─► consume ─► coalesce ─► fetch (Connector API) ─► publish ─► entity topics
+//!                    ▲          │                                    │
+//!                    │          └─► park, dead letters               │
+//!                    └───────────── offsets ◄────────────────────────┘
+//! ```
+//!
+//! Guarantees: an event's offset is committed only when its entity is published, parked, or in the
+//! dead letters; ids that belong together are fetched together, and no two fetches of one id overlap;
+//! what one integration is held up by never holds up another.
 
-use std::time::Duration;
+pub mod config;
+pub mod entity;
 
-use serde::{Deserialize, Serialize};
-
-/// `[enricher]`
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Config {
-    /// Consumer group over all event topics; a new group begins at the earliest offset.
-    pub group_id: String,
-    /// How long ids are collected before they are fetched together: `500ms`.
-    #[serde(with = "crate::duration")]
-    pub window: Duration,
-    /// Which group protocol to speak: `auto` takes the new one where the broker has it.
-    pub group_protocol: GroupProtocol,
-    /// What is done with entities that the older webhook form carries.
-    pub embedded_entities: EmbeddedEntities,
-    /// How long after a refused access token it is tried again: `60s`.
-    #[serde(with = "crate::duration")]
-    pub probe_interval: Duration,
-    /// How long one integration may hold up its events before they are parked: `30s`.
-    #[serde(with = "crate::duration")]
-    pub park_after: Duration,
-    /// How long an event may stay parked before it becomes a dead letter: `7d`.
-    #[serde(with = "crate::duration")]
-    pub park_limit: Duration,
-    /// When an id that was not returned is asked for once more: `5s`.
-    #[serde(with = "crate::duration")]
-    pub recheck_after: Duration,
-}
-
-/// Consumer group protocols.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum GroupProtocol {
-    /// The new one where the broker has it, else the classic one.
-    Auto,
-    /// KIP-848.
-    Consumer,
-    /// Classic, range strategy.
-    Classic,
-}
-
-/// What is done with an `Entity` in an event.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum EmbeddedEntities {
-    /// It is fetched like the rest, in its present shape.
-    Fetch,
-    /// It is published as it came, in its older shape.
-    Publish,
-}
-
-impl Default for Config {
-    fn default() -> Self {
-        Self {
-            group_id: "mews-bridge-enricher".to_owned(),
-            window: Duration::from_millis(500),
-            group_protocol: GroupProtocol::Auto,
-            embedded_entities: EmbeddedEntities::Fetch,
-            probe_interval: Duration::from_secs(60),
-            park_after: Duration::from_secs(30),
-            park_limit: Duration::from_secs(7 * 24 * 3600),
-            recheck_after: Duration::from_secs(5),
-        }
-    }
-}
+pub use config::Config;
+pub use entity::Entity;
