@@ -218,6 +218,7 @@ impl Instance {
             .key(&record.key)
             .headers(headers(record));
         message.payload = record.value.as_deref();
+        message.partition = record.partition;
         match self.client.send(message) {
             Ok(()) => Ok(()),
             Err((error, _)) => self.not_taken(ticket, &error),

@@ -11,8 +11,10 @@ use crate::webhook::envelope::Headers;
 pub struct Record {
     /// Full topic name, prefix included.
     pub topic: Arc<str>,
-    /// Decides the partition, as the Java client decides it.
+    /// Decides the partition, as the Java client decides it, unless `partition` does.
     pub key: Bytes,
+    /// The partition of a record that has its place by something else than its key.
+    pub partition: Option<i32>,
     /// `None` is a tombstone.
     pub value: Option<Bytes>,
     /// CloudEvents context and what a part adds to it.

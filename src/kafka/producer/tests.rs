@@ -75,6 +75,7 @@ fn record(value: &str) -> Record {
     Record {
         topic: TOPIC.into(),
         key: Bytes::from_static(b"851df8c8-90f2-4c4a-8e01-a4fc46b25178"),
+        partition: None,
         value: Some(Bytes::copy_from_slice(value.as_bytes())),
         headers: [("ce_id", "1")].into_iter().collect(),
     }

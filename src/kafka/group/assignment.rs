@@ -1,0 +1,156 @@
+//! The partitions that are this member's, and what is to be known of each.
+
+use std::{collections::BTreeMap, time::SystemTime};
+
+use super::{Place, replay::Replay};
+
+#[derive(Default)]
+pub(super) struct Assignment(BTreeMap<Place, Assigned>);
+
+#[derive(Default)]
+struct Assigned {
+    is_paused: bool,
+    reading: Reading,
+}
+
+/// How a partition is read.
+#[derive(Default)]
+enum Reading {
+    /// On from the committed offset.
+    #[default]
+    On,
+    /// From its beginning.
+    Replay(Replay),
+    /// To be set to its beginning: what still comes is of the former reading.
+    Rewinding,
+}
+
+impl Assignment {
+    pub(super) fn add(&mut self, place: Place, is_replayed: bool, now: SystemTime) {
+        let reading = if is_replayed { Reading::Replay(Replay::begin(now)) } else { Reading::On };
+        self.0.insert(place, Assigned { is_paused: false, reading });
+    }
+
+    pub(super) fn remove(&mut self, places: &[Place]) {
+        self.0.retain(|place, _| !places.contains(place));
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    pub(super) fn places(&self) -> Vec<Place> {
+        self.0.keys().cloned().collect()
+    }
+
+    /// Whether its offset is committed.
+    pub(super) fn is_committed(&self, place: &Place) -> bool {
+        self.0.get(place).is_some_and(|assigned| matches!(assigned.reading, Reading::On))
+    }
+
+    /// Notes that the owner wants them paused, or not. Gives those that are assigned.
+    pub(super) fn set_paused(&mut self, places: Vec<Place>, is_paused: bool) -> Vec<Place> {
+        let mut here = places;
+        here.retain(|place| self.0.get_mut(place).map(|assigned| assigned.is_paused = is_paused).is_some());
+        here
+    }
+
+    /// Those that the owner has not paused.
+    pub(super) fn flowing(&self) -> Vec<Place> {
+        let flowing = self.0.iter().filter(|(_, assigned)| !assigned.is_paused);
+        flowing.map(|(place, _)| place.clone()).collect()
+    }
+
+    /// Notes that a replayed partition is to be read again. Gives whether it is one.
+    pub(super) fn rewind(&mut self, place: &Place) -> bool {
+        match self.0.get_mut(place) {
+            Some(assigned) if !matches!(assigned.reading, Reading::On) => {
+                assigned.reading = Reading::Rewinding;
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// Those that wait to be set to their beginning.
+    pub(super) fn rewinding(&self) -> Vec<Place> {
+        self.of(|reading| matches!(reading, Reading::Rewinding))
+    }
+
+    /// It was set to its beginning.
+    pub(super) fn rewound(&mut self, place: &Place, now: SystemTime) {
+        if let Some(assigned) = self.0.get_mut(place) {
+            assigned.reading = Reading::Replay(Replay::begin(now));
+        }
+    }
+
+    /// Those whose end has to be asked for.
+    pub(super) fn endless(&self) -> Vec<Place> {
+        self.of(|reading| matches!(reading, Reading::Replay(replay) if replay.wants_end()))
+    }
+
+    /// The replay of a partition that is in one.
+    pub(super) fn replay(&mut self, place: &Place) -> Option<&mut Replay> {
+        match &mut self.0.get_mut(place)?.reading {
+            Reading::Replay(replay) => Some(replay),
+            Reading::On | Reading::Rewinding => None,
+        }
+    }
+
+    /// Whether a record of it is to be handed over.
+    pub(super) fn takes(&self, place: &Place) -> bool {
+        self.0.get(place).is_some_and(|assigned| !matches!(assigned.reading, Reading::Rewinding))
+    }
+
+    /// All replays with what is to be known of their places.
+    pub(super) fn replays(&mut self) -> impl Iterator<Item = (&Place, bool, &mut Replay)> {
+        self.0.iter_mut().filter_map(|(place, assigned)| match &mut assigned.reading {
+            Reading::Replay(replay) => Some((place, assigned.is_paused, replay)),
+            Reading::On | Reading::Rewinding => None,
+        })
+    }
+
+    fn of(&self, wanted: impl Fn(&Reading) -> bool) -> Vec<Place> {
+        let found = self.0.iter().filter(|(_, assigned)| wanted(&assigned.reading));
+        found.map(|(place, _)| place.clone()).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(topic: &str) -> Place {
+        Place { topic: topic.into(), partition: 0 }
+    }
+
+    fn both() -> Assignment {
+        let mut assignment = Assignment::default();
+        assignment.add(at("events"), false, SystemTime::UNIX_EPOCH);
+        assignment.add(at("parked"), true, SystemTime::UNIX_EPOCH);
+        assignment
+    }
+
+    #[test]
+    fn a_pause_is_of_what_is_assigned_and_ends_with_that() {
+        let mut assignment = both();
+        assert_eq!(assignment.set_paused(vec![at("events"), at("other")], true), [at("events")]);
+        assert_eq!(assignment.flowing(), [at("parked")]);
+        assignment.remove(&[at("events")]);
+        assignment.add(at("events"), false, SystemTime::UNIX_EPOCH);
+        assert_eq!(assignment.flowing().len(), 2);
+    }
+
+    #[test]
+    fn only_what_is_replayed_is_rewound_and_it_is_never_committed() {
+        let mut assignment = both();
+        assert!(assignment.is_committed(&at("events")) && !assignment.is_committed(&at("parked")));
+        assert!(assignment.rewind(&at("parked")) && !assignment.rewind(&at("events")));
+        assert!(!assignment.takes(&at("parked")) && assignment.takes(&at("events")));
+        assert!(!assignment.is_committed(&at("parked")));
+        assert_eq!((assignment.rewinding(), assignment.endless()), (vec![at("parked")], vec![]));
+        assignment.rewound(&at("parked"), SystemTime::UNIX_EPOCH);
+        assert_eq!((assignment.rewinding(), assignment.endless()), (vec![], vec![at("parked")]));
+        assert!(assignment.takes(&at("parked")));
+    }
+}

@@ -1,0 +1,84 @@
+//! What a member of a group tells its owner.
+
+use std::{
+    sync::{Arc, mpsc::Sender},
+    time::SystemTime,
+};
+
+use bytes::Bytes;
+
+/// A partition of a topic.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Place {
+    /// The topic.
+    pub topic: Arc<str>,
+    /// The partition.
+    pub partition: i32,
+}
+
+/// A record as it was read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Consumed {
+    /// Its topic.
+    pub topic: Arc<str>,
+    /// Its partition.
+    pub partition: i32,
+    /// Its offset there.
+    pub offset: i64,
+    /// Its key.
+    pub key: Option<Bytes>,
+    /// Its value; None is a tombstone.
+    pub value: Option<Bytes>,
+    /// Its headers, in their order.
+    pub headers: Vec<(String, Bytes)>,
+    /// When it was written, as its topic counts.
+    pub timestamp: Option<SystemTime>,
+}
+
+impl Consumed {
+    /// Where it was read.
+    #[must_use]
+    pub fn place(&self) -> Place {
+        Place { topic: Arc::clone(&self.topic), partition: self.partition }
+    }
+
+    pub(super) fn is_of(&self, place: &Place) -> bool {
+        self.partition == place.partition && self.topic == place.topic
+    }
+}
+
+/// What happened to a membership, in its order.
+#[derive(Debug)]
+pub enum Happening {
+    /// Partitions that are this member's from now on, beside those it has.
+    Assigned(Vec<Place>),
+    /// Records, in order per partition.
+    Records(Vec<Consumed>),
+    /// Partitions that are asked back. They are kept until the release, for at most 5 s.
+    Revoked {
+        /// Those that go; records of theirs that are still in work are to be finished or dropped.
+        places: Vec<Place>,
+        /// To be answered when nothing of them will be published any more.
+        release: Release,
+    },
+    /// Partitions that others own already: nothing of them may be published or can be committed.
+    Lost(Vec<Place>),
+    /// A replayed partition was read to where it ended when it was assigned or rewound.
+    ReplayedToEnd(Place),
+}
+
+/// The owner's leave to give partitions back; dropping it gives it without a commit.
+#[derive(Debug)]
+pub struct Release(Sender<Vec<(Place, i64)>>);
+
+impl Release {
+    pub(super) const fn new(answer: Sender<Vec<(Place, i64)>>) -> Self {
+        Self(answer)
+    }
+
+    /// Gives leave, after a commit of these offsets, each the next one to read.
+    pub fn with(self, offsets: Vec<(Place, i64)>) {
+        // Nobody waits any more when it comes too late.
+        let _ = self.0.send(offsets);
+    }
+}
