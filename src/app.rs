@@ -9,10 +9,12 @@ pub mod config;
 pub mod control;
 pub mod dead_letters;
 pub mod demo;
+pub mod enricher;
 pub mod exit;
 pub mod ingress;
 pub mod journal;
 pub mod output;
+pub mod part;
 pub mod quarantine;
 pub mod records;
 pub mod simulator;
@@ -22,6 +24,7 @@ use crate::config::{Config, Sources, load};
 use crate::telemetry::logging;
 pub use arguments::{Arguments, Command};
 pub use exit::{Exit, Failure};
+pub use part::Part;
 
 /// Runs one command to its end.
 ///
@@ -46,6 +49,7 @@ pub fn run(arguments: Arguments) -> Result<Exit, Failure> {
     logging::start(&logs).map_err(|error| Failure::configuration(&error))?;
     match arguments.command {
         Command::Ingress => on_runtime(ingress::run(config)),
+        Command::Enricher => on_runtime(enricher::run(config)),
         Command::Topics { command } => on_runtime(topics::run(command, config)),
         Command::Journal { command } => journal::run(command, &config),
         Command::Quarantine { command } => quarantine::run(command, &config),

@@ -6,6 +6,7 @@
 //!    ▼
 //! producer ─ callbacks ─ ledger, refusal, link      records out, one report each
 //! consumer                                          records in, for an owner without a group
+//! group                                             records in, for a member of a group
 //! topics ─ names                                    what topics there are
 //! provision ─ plan, admin                           sees to it that they are
 //! browse                                            a topic as it is now, for a person
@@ -21,6 +22,7 @@ pub mod browse;
 mod callbacks;
 pub mod consumer;
 pub mod embedded;
+pub mod group;
 mod ledger;
 mod link;
 pub mod names;
@@ -39,6 +41,7 @@ pub mod topics;
 use rdkafka::error::KafkaError;
 
 pub use consumer::Consumer;
+pub use group::Group;
 pub use names::TopicNames;
 pub use producer::{Placed, Producer, Refusal, Report, SendError, TopicProblem};
 pub use record::Record;

@@ -36,7 +36,13 @@ pub enum Command {
     /// Needs at least one webhook token (ingress.tokens or ingress.token_files) and a sealing key
     /// (credentials.sealing_key_files). Kafka may be away: deliveries are answered all the same.
     Ingress,
-    /// Show the whole product at work: embedded broker, ingress, and hotels that send webhooks.
+    /// Turn ids into records: read the events, fetch what changed from Mews, publish it. Runs until SIGTERM.
+    ///
+    /// Needs the client token (connector.client_token_file) and access tokens: credentials.file, or a
+    /// sealing key (credentials.sealing_key_files) to open those that Integration webhooks brought. Kafka
+    /// and Mews may be away: it waits for both, and is ready when it consumes.
+    Enricher,
+    /// Show the whole product at work: embedded broker, ingress, enricher, and hotels of a simulated Mews.
     ///
     /// Nothing to install, nothing to configure, nothing left behind.
     Demo(Demo),

@@ -17,10 +17,10 @@ use tokio::{
     task::JoinSet,
     time::Instant,
 };
-use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
+use tokio_util::sync::CancellationToken;
 
 use super::{
-    Exit, Failure,
+    Exit, Failure, Part,
     control::server::{self as control, Socket},
 };
 use crate::{
@@ -82,7 +82,8 @@ pub struct Bridge {
     pub admin_address: SocketAddr,
     /// All metrics of the process.
     pub metrics: Metrics,
-    health: Health,
+    /// What the parts vouch for; more parts can join.
+    pub health: Health,
     journal: journal::Handle,
     producer: Arc<Producer>,
     server: Part,
@@ -90,42 +91,6 @@ pub struct Bridge {
     background: JoinSet<&'static str>,
     control: Part,
     admin: Part,
-}
-
-/// A task with the token that ends it; it is aborted if it is dropped before it ended.
-struct Part {
-    name: &'static str,
-    stop: CancellationToken,
-    /// None once its end was seen.
-    task: Option<AbortOnDropHandle<Result<(), Failure>>>,
-}
-
-impl Part {
-    fn spawn<F>(name: &'static str, run: impl FnOnce(CancellationToken) -> F) -> Self
-    where
-        F: Future<Output = Result<(), Failure>> + Send + 'static,
-    {
-        let stop = CancellationToken::new();
-        Self { name, task: Some(AbortOnDropHandle::new(tokio::spawn(run(stop.clone())))), stop }
-    }
-
-    /// Resolves only if the part ends, which it never should without having been told to.
-    async fn failed(&mut self) -> Failure {
-        let Some(task) = &mut self.task else { return std::future::pending().await };
-        let ended = task.await;
-        self.task = None;
-        match ended {
-            Ok(Ok(())) => Failure::bug(format!("the {} ended although nobody stopped it", self.name)),
-            Ok(Err(failure)) => failure,
-            Err(error) => Failure::bug(format!("the {} broke off: {error}", self.name)),
-        }
-    }
-
-    async fn end(self) -> Result<(), Failure> {
-        self.stop.cancel();
-        let Some(task) = self.task else { return Ok(()) };
-        task.await.unwrap_or_else(|error| Err(Failure::bug(format!("the {} broke off: {error}", self.name))))
-    }
 }
 
 impl Bridge {
@@ -299,7 +264,7 @@ fn farewell(pending: u64, shutdown: &Shutdown) -> Exit {
 }
 
 /// Every connection takes a file descriptor, and a journal without one cannot roll.
-fn raise_file_limit() {
+pub(super) fn raise_file_limit() {
     use rustix::process::{Resource, getrlimit, setrlimit};
     let mut limit = getrlimit(Resource::Nofile);
     limit.current = limit.maximum;
@@ -308,7 +273,7 @@ fn raise_file_limit() {
     }
 }
 
-async fn bind(address: SocketAddr, key: &str, config: &Config) -> Result<TcpListener, Failure> {
+pub(super) async fn bind(address: SocketAddr, key: &str, config: &Config) -> Result<TcpListener, Failure> {
     TcpListener::bind(address).await.map_err(|error| {
         let failure = Failure::io(&format!("cannot listen on {address} ({key})"), &error);
         // Mostly it is this very program with this very configuration that has the port.
@@ -327,7 +292,7 @@ async fn bind(address: SocketAddr, key: &str, config: &Config) -> Result<TcpList
     })
 }
 
-fn address(listener: &TcpListener) -> Result<SocketAddr, Failure> {
+pub(super) fn address(listener: &TcpListener) -> Result<SocketAddr, Failure> {
     listener.local_addr().map_err(|error| Failure::io("a listener has no address", &error))
 }
 
@@ -385,7 +350,7 @@ fn background(
     let mut background = JoinSet::new();
     if let Sealer::Seal(keys) = sealer {
         let (keys, files) = (keys.clone(), config.credentials.sealing_key_files.clone());
-        background.spawn(watch_keys(keys, files, metrics.process.clone()));
+        background.spawn(watch_keys(keys, files, metrics.process.clone(), || {}));
     }
     background.spawn(watch_client_files(reconnect, config.kafka.secret_files(), metrics.process.clone()));
     let (seen, last_seen) = watch::channel(None);
@@ -401,17 +366,27 @@ fn background(
     background
 }
 
-async fn watch_keys(keys: KeyRing, files: Vec<PathBuf>, process: Process) -> &'static str {
+pub(super) async fn watch_keys(
+    keys: KeyRing,
+    files: Vec<PathBuf>,
+    process: Process,
+    reloaded: impl Fn(),
+) -> &'static str {
     let (mut watched, _) = reload::Files::read(files.clone());
     process.secret_reload_ok.of(SecretFile::SealingKey).set(1);
     loop {
         watched.changed().await;
         reload::record(SecretFile::SealingKey, &process, keys.reload(&files));
+        reloaded();
     }
 }
 
 /// A certificate or password that was rotated is taken up by a new client, which the relay makes.
-async fn watch_client_files(reconnect: Arc<Notify>, files: Vec<PathBuf>, process: Process) -> &'static str {
+pub(super) async fn watch_client_files(
+    reconnect: Arc<Notify>,
+    files: Vec<PathBuf>,
+    process: Process,
+) -> &'static str {
     let (mut watched, _) = reload::Files::read(files);
     process.secret_reload_ok.of(SecretFile::Kafka).set(1);
     loop {

@@ -193,7 +193,7 @@ impl Draft {
             }
         };
         let key = Bytes::from(key.into_owned());
-        Record { topic, key, value: Some(self.value(source, form)), headers }
+        Record { topic, key, partition: None, value: Some(self.value(source, form)), headers }
     }
 
     fn envelope<'a>(&'a self, source: &'a Source, key: &'a str) -> Envelope<'a> {

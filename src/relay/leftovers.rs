@@ -132,6 +132,7 @@ mod tests {
         Record {
             topic: "mews.dead-letters".into(),
             key: Bytes::from_static(b"hotel"),
+            partition: None,
             value: Some(Bytes::from_static(&[0, 255])),
             headers: [("ce_id", id), ("dead_letter_topic", topic)].into_iter().collect(),
         }

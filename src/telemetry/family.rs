@@ -109,6 +109,11 @@ impl Maker<'_> {
         self.register(IntCounterVec::new(Self::opts(name, help), labels).expect(UNIQUE))
     }
 
+    /// Whole-number gauges by values that the configuration bounds, such as partitions.
+    pub fn gauges_by_name(&self, name: &str, help: &str, labels: &[&str]) -> IntGaugeVec {
+        self.register(IntGaugeVec::new(Self::opts(name, help), labels).expect(UNIQUE))
+    }
+
     /// Gauges of seconds by values that the configuration bounds, such as token aliases.
     pub fn seconds_by_name(&self, name: &str, help: &str, labels: &[&str]) -> GaugeVec {
         self.register(GaugeVec::new(Self::opts(name, help), labels).expect(UNIQUE))

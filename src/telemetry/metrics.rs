@@ -6,11 +6,13 @@
 //! an error text. Times are seconds, sizes bytes.
 
 pub mod connector;
+pub mod enricher;
 
 use prometheus::{Gauge, GaugeVec, Histogram, IntCounter, IntCounterVec, IntGauge, Registry, TextEncoder};
 
 use super::family::{Counters, Counters2, Gauges, Histograms, Maker, Seconds, label};
 pub use connector::Connector;
+pub use enricher::Enricher;
 
 const ACK_BUCKETS: [f64; 13] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
 const FSYNC_BUCKETS: [f64; 11] = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0];
@@ -93,6 +95,8 @@ pub struct Metrics {
     pub kafka: Kafka,
     /// The Connector API and the integrations that use it.
     pub connector: Connector,
+    /// The enricher.
+    pub enricher: Enricher,
     /// The process itself.
     pub process: Process,
     registry: Registry,
@@ -247,6 +251,7 @@ impl Metrics {
             journal: Journal::new(&make),
             kafka: Kafka::new(&make, names),
             connector: Connector::new(&make),
+            enricher: Enricher::new(&make),
             process: Process::new(&make),
             registry: registry.clone(),
         };

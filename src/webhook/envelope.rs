@@ -18,7 +18,7 @@ use uuid::Uuid;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Headers {
     /// Each name, and where in `values` its value ends.
-    ends: Vec<(&'static str, usize)>,
+    ends: Vec<(Cow<'static, str>, usize)>,
     values: String,
 }
 
@@ -30,15 +30,15 @@ impl Headers {
     }
 
     /// Adds one.
-    pub fn push(&mut self, name: &'static str, value: &str) {
+    pub fn push(&mut self, name: impl Into<Cow<'static, str>>, value: &str) {
         self.values.push_str(value);
-        self.ends.push((name, self.values.len()));
+        self.ends.push((name.into(), self.values.len()));
     }
 
     /// Adds one, its value written in place.
     pub fn write(&mut self, name: &'static str, value: fmt::Arguments<'_>) {
         self.values.write_fmt(value).expect("a string takes what is written to it");
-        self.ends.push((name, self.values.len()));
+        self.ends.push((name.into(), self.values.len()));
     }
 
     /// How many there are.
@@ -54,9 +54,9 @@ impl Headers {
     }
 
     /// Names and values in order.
-    pub fn iter(&self) -> impl Iterator<Item = (&'static str, &str)> {
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
         let begins = std::iter::once(0).chain(self.ends.iter().map(|(_, end)| *end));
-        self.ends.iter().zip(begins).map(|(&(name, end), begin)| (name, &self.values[begin..end]))
+        self.ends.iter().zip(begins).map(|((name, end), begin)| (&**name, &self.values[begin..*end]))
     }
 
     /// The value of the first of that name.
@@ -72,8 +72,8 @@ impl Headers {
     }
 }
 
-impl<V: AsRef<str>> FromIterator<(&'static str, V)> for Headers {
-    fn from_iter<I: IntoIterator<Item = (&'static str, V)>>(headers: I) -> Self {
+impl<N: Into<Cow<'static, str>>, V: AsRef<str>> FromIterator<(N, V)> for Headers {
+    fn from_iter<I: IntoIterator<Item = (N, V)>>(headers: I) -> Self {
         let mut all = Self::default();
         headers.into_iter().for_each(|(name, value)| all.push(name, value.as_ref()));
         all

@@ -216,6 +216,9 @@ impl Cluster {
             ("offsets.topic.num.partitions", "4"),
             ("transaction.state.log.num.partitions", "4"),
             ("group.initial.rebalance.delay.ms", "0"),
+            // The new group protocol moves partitions with heartbeats, by default one in 5 s.
+            ("group.consumer.heartbeat.interval.ms", "500"),
+            ("group.consumer.min.heartbeat.interval.ms", "500"),
             // The default of 128 MiB is too much for a small heap.
             ("log.cleaner.dedupe.buffer.size", "8388608"),
             // Hundreds of small partitions: 10 MiB of index each would be allocated ahead.

@@ -1,0 +1,498 @@
+//! Coalesces: many events of one entity become one fetch, many ids of one hotel one request.
+//!
+//! ```text
+//! add ─► entry (integration, kind, id) ─► lane (integration, hotel, kind) ─► next ─► Fetch ─► found | again
+//!          waiting ──────────── fetching          window, batch, hold          └──► Park
+//! ```
+//!
+//! Guarantees: no two fetches of one id overlap: an event that comes while its id is being fetched
+//! asks for one more fetch afterwards; an id waits for its window and no longer, unless its lane is
+//! held; a lane that is held for longer than it may gives its events up to be parked; lanes are
+//! served in the order in which they became due, so that none starves. Pure: `now` comes in.
+
+mod lane;
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap, VecDeque},
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use lane::{Due, Lane};
+pub use lane::{Hold, HoldReason};
+
+use super::{
+    entity::{Change, Entity},
+    event::{Event, Origin},
+    fetch,
+};
+
+/// Batches of one lane that are under way at most.
+const BATCHES_MAX: usize = 4;
+
+/// One entity as one integration sees it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Key {
+    /// Who is asked.
+    pub group: Group,
+    /// For what, in its one spelling.
+    pub id: Arc<str>,
+}
+
+/// What can be asked for in one request.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Group {
+    /// Whose access token is used.
+    pub integration_id: Arc<str>,
+    /// The hotel.
+    pub enterprise_id: Arc<str>,
+    /// The kind of entity.
+    pub entity: Entity,
+}
+
+/// Events that one fetch answers.
+#[derive(Clone, Debug)]
+pub struct Round {
+    /// The newest of them.
+    pub newest: Event,
+    /// Whether one of them said that the entity was deleted.
+    pub change: Change,
+    /// Where each was read; those that were parked are not among them.
+    pub origins: Vec<Origin>,
+    /// The offset on the parked topic of the last of them that was parked.
+    pub parked: Option<i64>,
+    /// When the first of them came.
+    pub since: Instant,
+    /// Whether it was asked for before and not returned.
+    pub attempt: fetch::Round,
+    /// How often it was asked for.
+    pub tries: u32,
+}
+
+/// What is to be done next.
+#[derive(Debug)]
+pub enum Work {
+    /// Ask for these; then tell [`Coalescer::found`], [`Coalescer::again`] or [`Coalescer::apart`] of
+    /// each key, and [`Coalescer::ended`] of the batch.
+    Fetch(Batch),
+    /// These are held up too long: park them.
+    Park(Vec<Round>, HoldReason),
+}
+
+/// Ids that are asked for together.
+#[derive(Clone, Debug)]
+pub struct Batch {
+    /// Which batch: answers of one that was let go answer nothing.
+    pub number: u64,
+    /// Whose.
+    pub group: Group,
+    /// Which; a probe asks for one that nobody waits for.
+    pub ids: Vec<Arc<str>>,
+    /// For each id, what is known to find it.
+    pub wanted: Vec<fetch::Wanted>,
+    /// First or second time.
+    pub attempt: fetch::Round,
+}
+
+/// Times and sizes.
+#[derive(Clone, Copy, Debug)]
+pub struct Settings {
+    /// How long ids are collected.
+    pub window: Duration,
+    /// How long a lane is held before its events are parked.
+    pub park_after: Duration,
+    /// Most ids of one request.
+    pub ids_max: usize,
+}
+
+#[derive(Debug, Default)]
+struct Entry {
+    /// Queued in its lane, unless it is being fetched: then it is afterwards.
+    waiting: Option<Round>,
+    fetching: Option<Fetching>,
+}
+
+#[derive(Debug)]
+struct Fetching {
+    batch: u64,
+    round: Round,
+}
+
+impl Entry {
+    /// What a batch was to answer; `None` when it was let go, and perhaps taken up by another batch.
+    fn answer(&mut self, batch: u64) -> Option<Round> {
+        self.fetching.take_if(|fetching| fetching.batch == batch).map(|fetching| fetching.round)
+    }
+}
+
+/// The pending set.
+#[derive(Debug)]
+pub struct Coalescer {
+    settings: Settings,
+    entries: HashMap<Key, Entry>,
+    lanes: HashMap<Group, Lane>,
+    /// When each lane has something to do.
+    agenda: BTreeSet<(Instant, u64)>,
+    numbers: BTreeMap<u64, Group>,
+    /// Of a lane or a batch.
+    next_number: u64,
+}
+
+impl Round {
+    /// One event, asked for never yet.
+    #[must_use]
+    pub fn of(event: Event, parked: Option<i64>, now: Instant) -> Self {
+        Self {
+            change: event.change,
+            origins: if parked.is_some() { Vec::new() } else { vec![event.original.origin.clone()] },
+            parked,
+            since: now,
+            attempt: fetch::Round::First,
+            tries: 0,
+            newest: event,
+        }
+    }
+
+    /// Takes in events that came later, or earlier where they were held up.
+    fn join(&mut self, other: Self) {
+        if other.newest.accepted_at >= self.newest.accepted_at {
+            self.newest = other.newest;
+        }
+        if other.change == Change::Deleted {
+            self.change = Change::Deleted;
+        }
+        self.origins.extend(other.origins);
+        self.parked = self.parked.max(other.parked);
+        self.since = self.since.min(other.since);
+        self.tries = self.tries.max(other.tries);
+    }
+
+    /// Events it stands for.
+    #[must_use]
+    pub fn events(&self) -> usize {
+        self.origins.len() + usize::from(self.parked.is_some())
+    }
+}
+
+impl Coalescer {
+    /// With nothing pending.
+    #[must_use]
+    pub fn new(settings: Settings) -> Self {
+        Self {
+            settings,
+            entries: HashMap::new(),
+            lanes: HashMap::new(),
+            agenda: BTreeSet::new(),
+            numbers: BTreeMap::new(),
+            next_number: 0,
+        }
+    }
+
+    /// Entities that wait or are being fetched.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Whether nothing is pending.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// Lanes that are held, for a person.
+    pub fn held(&self) -> impl Iterator<Item = (&Group, &Hold)> {
+        self.lanes.iter().filter_map(|(group, lane)| Some((group, lane.hold.as_ref()?)))
+    }
+
+    /// What holds a lane.
+    #[must_use]
+    pub fn hold_of(&self, group: &Group) -> Option<&Hold> {
+        self.lanes.get(group)?.hold.as_ref()
+    }
+
+    /// Takes an event in. Says whether it joined others.
+    pub fn add(&mut self, event: Event, parked: Option<i64>, now: Instant) -> bool {
+        let group = Group {
+            integration_id: Arc::clone(&event.integration_id),
+            enterprise_id: Arc::clone(&event.enterprise_id),
+            entity: event.entity,
+        };
+        let key = Key { group, id: Arc::clone(&event.id) };
+        let round = Round::of(event, parked, now);
+        let entry = self.entries.entry(key.clone()).or_default();
+        match (&mut entry.waiting, &entry.fetching) {
+            (Some(waiting), _) => {
+                waiting.join(round);
+                true
+            }
+            (None, Some(_)) => {
+                entry.waiting = Some(round);
+                false
+            }
+            (None, None) => {
+                entry.waiting = Some(round);
+                self.queue(&key, now + self.settings.window);
+                false
+            }
+        }
+    }
+
+    /// Forgets a parked event that was fetched since, unless others wait for the same.
+    pub fn unparked(&mut self, key: &Key) {
+        let Some(entry) = self.entries.get_mut(key) else { return };
+        if entry.fetching.is_none() && entry.waiting.as_ref().is_some_and(|round| round.origins.is_empty()) {
+            self.entries.remove(key);
+        }
+    }
+
+    /// What is to be done now; `None` until [`Self::wake_at`].
+    pub fn next(&mut self, now: Instant) -> Option<Work> {
+        while let Some(&(at, number)) = self.agenda.first() {
+            if at > now {
+                return None;
+            }
+            let group = self.numbers.get(&number)?.clone();
+            let work = self.work(&group, now);
+            self.schedule(&group, now);
+            if work.is_some() {
+                return work;
+            }
+        }
+        None
+    }
+
+    fn work(&mut self, group: &Group, now: Instant) -> Option<Work> {
+        let Self { lanes, entries, settings, next_number, .. } = self;
+        let lane = lanes.get_mut(group)?;
+        match lane.due(now, settings.park_after)? {
+            Due::Park(reason) => {
+                let ids = lane.take_all();
+                let rounds = ids.into_iter().filter_map(|id| {
+                    let key = Key { group: group.clone(), id };
+                    let round = entries.get_mut(&key)?.waiting.take()?;
+                    if entries.get(&key).is_some_and(|entry| entry.fetching.is_none()) {
+                        entries.remove(&key);
+                    }
+                    Some(round)
+                });
+                let rounds: Vec<_> = rounds.collect();
+                lane.note_parked(rounds.last().map(|round| Arc::clone(&round.newest.id)));
+                (!rounds.is_empty()).then_some(Work::Park(rounds, reason))
+            }
+            Due::Probe(id) => {
+                lane.begin();
+                let wanted = vec![fetch::Wanted {
+                    id: Arc::clone(&id),
+                    thread_id: None,
+                    said_at: std::time::SystemTime::now(),
+                }];
+                let (group, attempt) = (group.clone(), fetch::Round::First);
+                *next_number += 1;
+                Some(Work::Fetch(Batch { number: *next_number, group, ids: vec![id], wanted, attempt }))
+            }
+            Due::Fetch => {
+                let attempt_of = |id: &Arc<str>| {
+                    let key = Key { group: group.clone(), id: Arc::clone(id) };
+                    // What was let go stays in its lane's queue, and means nothing there.
+                    let entry = entries.get(&key).filter(|entry| entry.fetching.is_none())?;
+                    entry.waiting.as_ref().map(|round| round.attempt)
+                };
+                let ids = lane.take_batch(now + settings.window, settings.ids_max, attempt_of);
+                *next_number += 1;
+                let number = *next_number;
+                let mut wanted = Vec::with_capacity(ids.len());
+                let mut attempt = fetch::Round::First;
+                for id in &ids {
+                    let key = Key { group: group.clone(), id: Arc::clone(id) };
+                    let Some(entry) = entries.get_mut(&key).filter(|entry| entry.fetching.is_none()) else {
+                        continue;
+                    };
+                    let Some(mut round) = entry.waiting.take() else { continue };
+                    round.tries += 1;
+                    attempt = round.attempt;
+                    wanted.push(fetch::Wanted {
+                        id: Arc::clone(id),
+                        thread_id: round.newest.thread_id.clone(),
+                        said_at: round.newest.accepted_at,
+                    });
+                    entry.fetching = Some(Fetching { batch: number, round });
+                }
+                if wanted.is_empty() {
+                    return None;
+                }
+                lane.begin();
+                let ids = wanted.iter().map(|wanted| Arc::clone(&wanted.id)).collect();
+                Some(Work::Fetch(Batch { number, group: group.clone(), ids, wanted, attempt }))
+            }
+        }
+    }
+
+    /// When there will be something to do by itself.
+    #[must_use]
+    pub fn wake_at(&self) -> Option<Instant> {
+        self.agenda.first().map(|(at, _)| *at)
+    }
+
+    /// A batch has the key's answer: takes out what it answered. `None`: its partition was let go.
+    pub fn found(&mut self, key: &Key, batch: u64, now: Instant) -> Option<Round> {
+        let entry = self.entries.get_mut(key)?;
+        let round = entry.answer(batch)?;
+        match &entry.waiting {
+            // The window of what came meanwhile began when it came.
+            Some(waiting) => {
+                let due = waiting.since + self.settings.window;
+                self.queue(key, due.max(now));
+            }
+            None => {
+                self.entries.remove(key);
+            }
+        }
+        Some(round)
+    }
+
+    /// The key is to be asked for again at a time, as `attempt` says.
+    pub fn again(&mut self, key: &Key, batch: u64, at: Instant, attempt: Option<fetch::Round>) {
+        let Some(entry) = self.entries.get_mut(key) else { return };
+        let Some(mut round) = entry.answer(batch) else { return };
+        if let Some(attempt) = attempt {
+            round.attempt = attempt;
+        }
+        if let Some(waiting) = entry.waiting.take() {
+            // It is news: it has both attempts before it.
+            round.attempt = fetch::Round::First;
+            round.join(waiting);
+        }
+        entry.waiting = Some(round);
+        self.queue(key, at);
+    }
+
+    /// These keys of a batch go in requests of their own, by halves, to find the one that is refused.
+    pub fn apart(&mut self, group: &Group, batch: u64, ids: &[Arc<str>], now: Instant) {
+        let (one, other) = ids.split_at(ids.len() / 2);
+        for half in [one, other] {
+            let mut together = VecDeque::new();
+            for id in half {
+                let key = Key { group: group.clone(), id: Arc::clone(id) };
+                let Some(entry) = self.entries.get_mut(&key) else { continue };
+                let Some(mut round) = entry.answer(batch) else { continue };
+                if let Some(waiting) = entry.waiting.take() {
+                    round.join(waiting);
+                }
+                entry.waiting = Some(round);
+                together.push_back(Arc::clone(id));
+            }
+            if !together.is_empty() {
+                self.lane(group).apart.push_back(together);
+            }
+        }
+        self.schedule(group, now);
+    }
+
+    /// A batch is over. `Ok` says that Mews answers; then it says whether the lane was held before.
+    pub fn ended(&mut self, group: &Group, answered: bool, now: Instant) -> bool {
+        let Some(lane) = self.lanes.get_mut(group) else { return false };
+        lane.in_flight = lane.in_flight.saturating_sub(1);
+        let freed = answered && lane.free();
+        self.schedule(group, now);
+        freed
+    }
+
+    /// Requests of this lane were too heavy: they become smaller.
+    pub fn narrow(&mut self, group: &Group, ids: usize) {
+        if let Some(lane) = self.lanes.get_mut(group) {
+            lane.ids_max = Some((ids / 2).max(1));
+        }
+    }
+
+    /// Nothing of this lane is asked for until a time, for a reason.
+    pub fn hold(&mut self, group: &Group, reason: HoldReason, until: Option<Instant>, now: Instant) {
+        self.lane(group).hold(reason, until, now);
+        self.schedule(group, now);
+    }
+
+    /// The credentials of an integration have changed: what was held for them is tried at once.
+    pub fn release(&mut self, integration_id: &str, now: Instant) {
+        let groups: Vec<_> =
+            self.lanes.keys().filter(|group| &*group.integration_id == integration_id).cloned().collect();
+        for group in groups {
+            if let Some(lane) = self.lanes.get_mut(&group) {
+                lane.hold = None;
+            }
+            self.schedule(&group, now);
+        }
+    }
+
+    /// The whole API is away, which no lane is to blame for: the time until it is parked begins anew.
+    pub fn excuse(&mut self, now: Instant) {
+        let held: Vec<_> = self
+            .lanes
+            .iter_mut()
+            .filter_map(|(group, lane)| {
+                let hold = lane.hold.as_mut().filter(|hold| hold.reason == HoldReason::Unavailable)?;
+                hold.since = now;
+                Some(group.clone())
+            })
+            .collect();
+        held.iter().for_each(|group| self.schedule(group, now));
+    }
+
+    /// Lets go of what was read from places that are somebody else's now. Batches that were for it
+    /// go on, and answer nothing.
+    pub fn let_go(&mut self, gone: impl Fn(&Origin) -> bool, now: Instant) {
+        let is_left = |round: &mut Round| {
+            round.origins.retain(|origin| !gone(origin));
+            let parked_here = round.parked.is_some() && !gone(&round.newest.original.origin);
+            parked_here || !round.origins.is_empty()
+        };
+        let mut freed = Vec::new();
+        self.entries.retain(|key, entry| {
+            entry.waiting.take_if(|round| !is_left(round));
+            if entry.fetching.take_if(|fetching| !is_left(&mut fetching.round)).is_some()
+                && entry.waiting.is_some()
+            {
+                freed.push(key.clone());
+            }
+            entry.waiting.is_some() || entry.fetching.is_some()
+        });
+        freed.iter().for_each(|key| self.queue(key, now));
+    }
+
+    fn queue(&mut self, key: &Key, at: Instant) {
+        self.lane(&key.group).queue(Arc::clone(&key.id), at);
+        self.schedule(&key.group, at);
+    }
+
+    fn lane(&mut self, group: &Group) -> &mut Lane {
+        let Self { lanes, numbers, next_number, .. } = self;
+        lanes.entry(group.clone()).or_insert_with(|| {
+            *next_number += 1;
+            numbers.insert(*next_number, group.clone());
+            Lane::new(*next_number)
+        })
+    }
+
+    fn schedule(&mut self, group: &Group, now: Instant) {
+        let Some(lane) = self.lanes.get_mut(group) else { return };
+        if let Some(at) = lane.scheduled.take() {
+            self.agenda.remove(&(at, lane.number));
+        }
+        if lane.is_idle() {
+            self.numbers.remove(&lane.number);
+            self.lanes.remove(group);
+            return;
+        }
+        let at =
+            if lane.in_flight < BATCHES_MAX { lane.wake_at(now, self.settings.park_after) } else { None };
+        if let Some(at) = at {
+            lane.scheduled = Some(at);
+            self.agenda.insert((at, lane.number));
+        }
+    }
+}
+
+/// Ids that go together whatever else waits.
+type Apart = VecDeque<VecDeque<Arc<str>>>;
+
+#[cfg(test)]
+pub(super) mod tests;

@@ -1,0 +1,184 @@
+//! One lane: the ids of one integration, hotel and kind that wait, and what holds them.
+
+use std::{
+    collections::BTreeMap,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use super::{Apart, fetch};
+use crate::backoff::Backoff;
+use crate::connector::operation::IDS_PER_REQUEST_MAX;
+pub use crate::telemetry::metrics::enricher::HoldReason;
+
+/// First and longest wait of a lane that Mews does not answer.
+const WAITS: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(30));
+
+/// What holds a lane.
+#[derive(Debug)]
+pub struct Hold {
+    /// Why.
+    pub reason: HoldReason,
+    /// Since when.
+    pub since: Instant,
+    /// Until when it is not even tried; `None` until something is heard of its credentials.
+    pub until: Option<Instant>,
+    waits: Backoff,
+}
+
+/// What a lane has to do.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Due {
+    Fetch,
+    /// Everything was parked: only one id tells whether it works again.
+    Probe(Arc<str>),
+    Park(HoldReason),
+}
+
+#[derive(Debug)]
+pub(super) struct Lane {
+    pub(super) number: u64,
+    pub(super) scheduled: Option<Instant>,
+    pub(super) in_flight: usize,
+    pub(super) hold: Option<Hold>,
+    /// Smaller than the settings' where requests were too heavy.
+    pub(super) ids_max: Option<usize>,
+    pub(super) apart: Apart,
+    waiting: BTreeMap<(Instant, u64), Arc<str>>,
+    queued: u64,
+    /// One of those that were parked.
+    sample: Option<Arc<str>>,
+}
+
+impl Lane {
+    pub(super) fn new(number: u64) -> Self {
+        Self {
+            number,
+            scheduled: None,
+            in_flight: 0,
+            hold: None,
+            ids_max: None,
+            apart: Apart::new(),
+            waiting: BTreeMap::new(),
+            queued: 0,
+            sample: None,
+        }
+    }
+
+    pub(super) fn queue(&mut self, id: Arc<str>, at: Instant) {
+        self.queued += 1;
+        self.waiting.insert((at, self.queued), id);
+    }
+
+    /// Whether it can be forgotten.
+    pub(super) fn is_idle(&self) -> bool {
+        self.in_flight == 0
+            && self.hold.is_none()
+            && self.ids_max.is_none()
+            && self.waiting.is_empty()
+            && self.apart.is_empty()
+    }
+
+    /// When it has something to do.
+    pub(super) fn wake_at(&self, now: Instant, park_after: Duration) -> Option<Instant> {
+        let first = self.apart.front().map(|_| now).or_else(|| self.waiting.keys().next().map(|(at, _)| *at));
+        let Some(hold) = &self.hold else { return first };
+        let park = first.map(|_| (hold.since + park_after).max(now));
+        let tried = match (hold.until, first, self.in_flight) {
+            // One at a time finds out.
+            (Some(until), Some(first), 0) => Some(until.max(first)),
+            (Some(until), None, 0) => self.sample.as_ref().map(|_| until),
+            (Some(_) | None, _, _) => None,
+        };
+        match (park, tried) {
+            (Some(park), Some(tried)) => Some(park.min(tried)),
+            (park, tried) => park.or(tried),
+        }
+    }
+
+    pub(super) fn due(&self, now: Instant, park_after: Duration) -> Option<Due> {
+        let waits = !self.apart.is_empty() || !self.waiting.is_empty();
+        let Some(hold) = &self.hold else { return waits.then_some(Due::Fetch) };
+        if waits && now >= hold.since + park_after {
+            return Some(Due::Park(hold.reason));
+        }
+        if self.in_flight > 0 || hold.until.is_none_or(|until| now < until) {
+            return None;
+        }
+        if waits { Some(Due::Fetch) } else { self.sample.clone().map(Due::Probe) }
+    }
+
+    /// Ids for one request: the first that is due, and what is due before `until` and like it.
+    pub(super) fn take_batch(
+        &mut self,
+        until: Instant,
+        ids_max: usize,
+        attempt_of: impl Fn(&Arc<str>) -> Option<fetch::Round>,
+    ) -> Vec<Arc<str>> {
+        if let Some(together) = self.apart.pop_front() {
+            return together.into();
+        }
+        // A refused token is tried with one id.
+        let probes = self.hold.as_ref().is_some_and(|hold| hold.reason == HoldReason::Unauthorized);
+        let ids_max = if probes { 1 } else { self.ids_max.unwrap_or(ids_max).min(ids_max) };
+        let mut batch = Vec::new();
+        let mut attempt = None;
+        let mut others = Vec::new();
+        while batch.len() < ids_max
+            && let Some(entry) = self.waiting.first_entry()
+            && (entry.key().0 <= until || batch.is_empty())
+        {
+            let (place, id) = entry.remove_entry();
+            let Some(own) = attempt_of(&id) else { continue };
+            if *attempt.get_or_insert(own) == own {
+                batch.push(id);
+            } else {
+                others.push((place, id));
+            }
+        }
+        self.waiting.extend(others);
+        batch
+    }
+
+    pub(super) fn take_all(&mut self) -> Vec<Arc<str>> {
+        let apart = std::mem::take(&mut self.apart).into_iter().flatten();
+        apart.chain(std::mem::take(&mut self.waiting).into_values()).collect()
+    }
+
+    pub(super) fn note_parked(&mut self, sample: Option<Arc<str>>) {
+        self.sample = sample.or_else(|| self.sample.take());
+    }
+
+    /// A request goes out.
+    pub(super) fn begin(&mut self) {
+        self.in_flight += 1;
+    }
+
+    /// Mews answers: nothing is held any more. Says whether anything was.
+    pub(super) fn free(&mut self) -> bool {
+        if let Some(ids) = self.ids_max {
+            self.ids_max = Some(ids * 2).filter(|ids| *ids < IDS_PER_REQUEST_MAX);
+        }
+        self.sample = None;
+        self.hold.take().is_some()
+    }
+
+    /// Held until a time, or by a back-off of its own that grows.
+    pub(super) fn hold(&mut self, reason: HoldReason, until: Option<Instant>, now: Instant) {
+        let hold = self.hold.get_or_insert_with(|| Hold {
+            reason,
+            since: now,
+            until: None,
+            waits: Backoff::new(WAITS.0, WAITS.1),
+        });
+        hold.reason = reason;
+        hold.until = match reason {
+            HoldReason::NoCredentials => None,
+            HoldReason::Unauthorized => until,
+            HoldReason::Throttled | HoldReason::Unavailable => {
+                let own = now + hold.waits.next().unwrap_or(WAITS.1);
+                Some(until.map_or(own, |until| until.max(own)))
+            }
+        };
+    }
+}

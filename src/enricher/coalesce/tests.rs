@@ -1,0 +1,466 @@
+//! The pending set, case by case and against a model.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::enricher::event::tests::record;
+
+const WINDOW: Duration = Duration::from_millis(500);
+const PARK_AFTER: Duration = Duration::from_secs(30);
+
+pub(crate) fn round(event: Event) -> Round {
+    Round::of(event, None, Instant::now())
+}
+
+fn event(discriminator: &str, id: &str, partition: i32, offset: i64) -> Event {
+    let mut original = record(discriminator, &format!(r#"{{"Id":"{id}"}}"#), offset);
+    original.origin.partition = partition;
+    Event::read(original).unwrap()
+}
+
+fn customer(id: &str, offset: i64) -> Event {
+    event("CustomerUpdated", id, 3, offset)
+}
+
+struct Desk {
+    coalescer: Coalescer,
+    now: Instant,
+}
+
+impl Desk {
+    fn new(ids_max: usize) -> Self {
+        let settings = Settings { window: WINDOW, park_after: PARK_AFTER, ids_max };
+        Self { coalescer: Coalescer::new(settings), now: Instant::now() }
+    }
+
+    fn add(&mut self, id: &str, offset: i64) -> bool {
+        self.coalescer.add(customer(id, offset), None, self.now)
+    }
+
+    fn wait(&mut self, time: Duration) {
+        self.now += time;
+    }
+
+    fn work(&mut self) -> Option<Work> {
+        self.coalescer.next(self.now)
+    }
+
+    fn batch(&mut self) -> Batch {
+        match self.work() {
+            Some(Work::Fetch(batch)) => batch,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn found(&mut self, batch: &Batch, id: &str) -> Option<Round> {
+        let key = Key { group: batch.group.clone(), id: id.into() };
+        self.coalescer.found(&key, batch.number, self.now)
+    }
+
+    fn again(&mut self, batch: &Batch, id: &str, attempt: Option<fetch::Round>) {
+        let key = Key { group: batch.group.clone(), id: id.into() };
+        self.coalescer.again(&key, batch.number, self.now, attempt);
+    }
+
+    fn ended(&mut self, batch: &Batch, answered: bool) -> bool {
+        self.coalescer.ended(&batch.group, answered, self.now)
+    }
+
+    fn hold(&mut self, batch: &Batch, reason: HoldReason, wait: Option<Duration>) {
+        let until = wait.map(|wait| self.now + wait);
+        self.coalescer.hold(&batch.group, reason, until, self.now);
+    }
+}
+
+fn ids(batch: &Batch) -> Vec<&str> {
+    batch.ids.iter().map(|id| &**id).collect()
+}
+
+fn offsets(round: &Round) -> Vec<i64> {
+    round.origins.iter().map(|origin| origin.offset).collect()
+}
+
+#[test]
+fn a_hundred_events_of_one_entity_in_a_window_are_one_id_of_one_request() {
+    let mut desk = Desk::new(1000);
+    assert!(!desk.add("a", 0));
+    for offset in 1..100 {
+        assert!(desk.add("a", offset));
+    }
+    assert!(desk.work().is_none(), "its window is open");
+    assert_eq!(desk.coalescer.wake_at(), Some(desk.now + WINDOW));
+    desk.wait(WINDOW);
+    let batch = desk.batch();
+    assert_eq!(ids(&batch), ["a"]);
+    let round = desk.found(&batch, "a").unwrap();
+    assert_eq!((round.events(), round.newest.original.origin.offset), (100, 99));
+    desk.ended(&batch, true);
+    assert!(desk.coalescer.is_empty() && desk.coalescer.wake_at().is_none());
+}
+
+#[test]
+fn what_is_due_soon_goes_with_what_is_due_now_up_to_what_a_request_takes() {
+    let mut desk = Desk::new(3);
+    for (at, id) in ["a", "b", "c", "d"].into_iter().enumerate() {
+        desk.add(id, at as i64);
+        desk.wait(Duration::from_millis(100));
+    }
+    desk.wait(Duration::from_millis(100));
+    let first = desk.batch();
+    assert_eq!(ids(&first), ["a", "b", "c"]);
+    assert!(desk.work().is_none());
+    desk.wait(Duration::from_millis(300));
+    assert_eq!(ids(&desk.batch()), ["d"]);
+}
+
+#[test]
+fn an_event_during_its_fetch_asks_for_one_more_afterwards() {
+    let mut desk = Desk::new(1000);
+    desk.add("a", 0);
+    desk.wait(WINDOW);
+    let first = desk.batch();
+    desk.add("a", 1);
+    desk.add("a", 2);
+    desk.wait(WINDOW * 4);
+    assert!(desk.work().is_none(), "no second fetch beside the first");
+    assert_eq!(offsets(&desk.found(&first, "a").unwrap()), [0]);
+    desk.ended(&first, true);
+    let second = desk.batch();
+    assert_eq!(offsets(&desk.found(&second, "a").unwrap()), [1, 2]);
+}
+
+#[test]
+fn what_was_not_returned_is_asked_for_apart_from_what_is_new() {
+    let mut desk = Desk::new(1000);
+    desk.add("a", 0);
+    desk.wait(WINDOW);
+    let first = desk.batch();
+    desk.again(&first, "a", Some(fetch::Round::Again));
+    desk.ended(&first, true);
+    desk.add("b", 1);
+    desk.wait(WINDOW);
+    let second = desk.batch();
+    assert_eq!((ids(&second), second.attempt), (vec!["a"], fetch::Round::Again));
+    let third = desk.batch();
+    assert_eq!((ids(&third), third.attempt), (vec!["b"], fetch::Round::First));
+    // News while it is looked for once more: it has both attempts before it.
+    desk.add("a", 2);
+    desk.again(&second, "a", None);
+    desk.ended(&second, true);
+    assert_eq!(desk.batch().attempt, fetch::Round::First);
+}
+
+#[test]
+fn a_bad_id_is_found_by_halves() {
+    let mut desk = Desk::new(1000);
+    for id in ["a", "b", "c", "d"] {
+        desk.add(id, 0);
+    }
+    desk.wait(WINDOW);
+    let all = desk.batch();
+    desk.coalescer.apart(&all.group, all.number, &all.ids, desk.now);
+    desk.ended(&all, true);
+    let (one, other) = (desk.batch(), desk.batch());
+    assert_eq!((ids(&one), ids(&other)), (vec!["a", "b"], vec!["c", "d"]));
+    assert!(desk.found(&one, "a").is_some() && desk.found(&one, "b").is_some());
+    desk.coalescer.apart(&other.group, other.number, &other.ids, desk.now);
+    assert_eq!((ids(&desk.batch()), ids(&desk.batch())), (vec!["c"], vec!["d"]));
+}
+
+#[test]
+fn requests_that_were_too_heavy_become_smaller_and_grow_again() {
+    let mut desk = Desk::new(1000);
+    for n in 0..8 {
+        desk.add(&n.to_string(), n);
+    }
+    desk.wait(WINDOW);
+    let heavy = desk.batch();
+    desk.coalescer.narrow(&heavy.group, heavy.ids.len());
+    heavy.ids.iter().for_each(|id| desk.again(&heavy, id, None));
+    desk.ended(&heavy, false);
+    let half = desk.batch();
+    assert_eq!(half.ids.len(), 4);
+    half.ids.iter().for_each(|id| assert!(desk.found(&half, id).is_some()));
+    desk.ended(&half, true);
+    for n in 8..20 {
+        desk.add(&n.to_string(), n);
+    }
+    desk.wait(WINDOW);
+    assert_eq!(desk.batch().ids.len(), 8);
+}
+
+#[test]
+fn a_lane_without_credentials_waits_then_parks_and_is_released_by_news() {
+    let mut desk = Desk::new(1000);
+    desk.add("a", 0);
+    desk.wait(WINDOW);
+    let batch = desk.batch();
+    desk.hold(&batch, HoldReason::NoCredentials, None);
+    desk.again(&batch, "a", None);
+    desk.ended(&batch, false);
+    assert!(desk.work().is_none());
+    desk.wait(PARK_AFTER);
+    let Some(Work::Park(rounds, HoldReason::NoCredentials)) = desk.work() else { panic!("not parked") };
+    assert_eq!(rounds.iter().map(offsets).collect::<Vec<_>>(), [[0]]);
+    // From now on at once.
+    desk.add("b", 1);
+    desk.wait(WINDOW);
+    assert!(matches!(desk.work(), Some(Work::Park(rounds, _)) if rounds.len() == 1));
+    desk.coalescer.release("i", desk.now);
+    desk.add("a", 2);
+    desk.wait(WINDOW);
+    assert_eq!(ids(&desk.batch()), ["a"]);
+}
+
+#[test]
+fn a_refused_token_is_tried_with_one_id_and_an_answer_frees_the_lane() {
+    let mut desk = Desk::new(1000);
+    desk.add("a", 0);
+    desk.add("b", 1);
+    desk.wait(WINDOW);
+    let refused = desk.batch();
+    desk.hold(&refused, HoldReason::Unauthorized, Some(Duration::from_secs(60)));
+    refused.ids.iter().for_each(|id| desk.again(&refused, id, None));
+    desk.ended(&refused, false);
+    desk.wait(PARK_AFTER);
+    assert!(matches!(desk.work(), Some(Work::Park(rounds, _)) if rounds.len() == 2));
+    assert!(desk.work().is_none());
+    desk.wait(PARK_AFTER);
+    let probe = desk.batch();
+    assert_eq!(probe.ids.len(), 1, "only one that was parked tells whether it works again");
+    assert!(desk.ended(&probe, true), "what was parked can be taken up");
+    assert!(!desk.ended(&probe, true));
+}
+
+#[test]
+fn a_lane_that_is_held_holds_up_no_other() {
+    let mut desk = Desk::new(1000);
+    desk.add("a", 0);
+    desk.wait(WINDOW);
+    let batch = desk.batch();
+    desk.hold(&batch, HoldReason::Unavailable, None);
+    desk.again(&batch, "a", None);
+    desk.ended(&batch, false);
+    desk.coalescer.add(event("PaymentUpdated", "p", 3, 1), None, desk.now);
+    desk.wait(WINDOW);
+    let kinds: Vec<_> = std::iter::from_fn(|| desk.work())
+        .map(|work| match work {
+            Work::Fetch(batch) => batch.group.entity,
+            Work::Park(..) => panic!("too early"),
+        })
+        .collect();
+    assert!(kinds.contains(&Entity::Payments));
+}
+
+#[test]
+fn while_the_whole_api_is_away_no_lane_is_parked() {
+    let mut desk = Desk::new(1000);
+    desk.add("a", 0);
+    desk.wait(WINDOW);
+    let batch = desk.batch();
+    desk.hold(&batch, HoldReason::Unavailable, Some(Duration::from_secs(3600)));
+    desk.again(&batch, "a", None);
+    desk.ended(&batch, false);
+    for _ in 0..10 {
+        desk.wait(PARK_AFTER / 2);
+        desk.coalescer.excuse(desk.now);
+        assert!(!matches!(desk.work(), Some(Work::Park(..))));
+    }
+}
+
+#[test]
+fn a_batch_whose_partition_was_let_go_answers_nothing_even_when_it_came_back() {
+    let mut desk = Desk::new(1000);
+    desk.add("a", 0);
+    desk.wait(WINDOW);
+    let gone = desk.batch();
+    desk.coalescer.let_go(|origin| origin.partition == 3, desk.now);
+    assert!(desk.coalescer.is_empty());
+    desk.add("a", 0);
+    desk.wait(WINDOW);
+    let back = desk.batch();
+    assert!(desk.found(&gone, "a").is_none(), "it may have read an older state");
+    assert_eq!(offsets(&desk.found(&back, "a").unwrap()), [0]);
+}
+
+#[test]
+fn who_waits_for_a_batch_that_was_let_go_is_fetched() {
+    let mut desk = Desk::new(1000);
+    desk.add("a", 0);
+    desk.wait(WINDOW);
+    let gone = desk.batch();
+    desk.coalescer.add(event("CustomerUpdated", "a", 4, 1), None, desk.now);
+    desk.coalescer.let_go(|origin| origin.partition == 3, desk.now);
+    assert!(desk.found(&gone, "a").is_none());
+    desk.ended(&gone, true);
+    desk.wait(WINDOW);
+    let batch = desk.batch();
+    assert_eq!(offsets(&desk.found(&batch, "a").unwrap()), [1]);
+}
+
+#[test]
+fn a_parked_event_that_was_answered_elsewhere_is_forgotten_unless_others_wait() {
+    let mut desk = Desk::new(1000);
+    desk.coalescer.add(customer("a", 0), Some(7), desk.now);
+    desk.coalescer.add(customer("b", 0), Some(8), desk.now);
+    desk.add("b", 9);
+    let group = Group { integration_id: "i".into(), enterprise_id: "e".into(), entity: Entity::Customers };
+    for id in ["a", "b"] {
+        desk.coalescer.unparked(&Key { group: group.clone(), id: id.into() });
+    }
+    desk.wait(WINDOW);
+    let batch = desk.batch();
+    assert_eq!(ids(&batch), ["b"]);
+    let round = desk.found(&batch, "b").unwrap();
+    assert_eq!((offsets(&round), round.parked), (vec![9], Some(8)));
+}
+
+#[derive(Clone, Debug)]
+enum Step {
+    /// One of four entities in two lanes on two partitions.
+    Add(usize),
+    Wait(u64),
+    Work,
+    /// The fate of each id of a batch that is under way.
+    Answer(prop::sample::Index, [Fate; 4], bool),
+    Hold(prop::sample::Index, bool),
+    LetGo(i32),
+    Release,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Fate {
+    Found,
+    Again,
+    Apart,
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let fate = || prop_oneof![3 => Just(Fate::Found), 1 => Just(Fate::Again), 1 => Just(Fate::Apart)];
+    prop_oneof![
+        6 => (0usize..4).prop_map(Step::Add),
+        3 => (0u64..1500).prop_map(Step::Wait),
+        6 => Just(Step::Work),
+        5 => (any::<prop::sample::Index>(), prop::array::uniform4(fate()), any::<bool>())
+            .prop_map(|(which, fates, answered)| Step::Answer(which, fates, answered)),
+        1 => (any::<prop::sample::Index>(), any::<bool>()).prop_map(|(which, parks)| Step::Hold(which, parks)),
+        1 => (0i32..2).prop_map(Step::LetGo),
+        1 => Just(Step::Release),
+    ]
+}
+
+/// What was added and is not answered, with the time at which it was.
+#[derive(Default)]
+struct Model {
+    open: BTreeMap<i64, (i32, Instant)>,
+    under_way: Vec<(Batch, Instant)>,
+    let_go: BTreeSet<u64>,
+}
+
+impl Model {
+    fn is_live(&self, batch: &Batch) -> bool {
+        !self.let_go.contains(&batch.number)
+    }
+
+    fn work(&mut self, desk: &mut Desk) -> Result<bool, TestCaseError> {
+        match desk.work() {
+            None => return Ok(false),
+            Some(Work::Park(rounds, _)) => {
+                for offset in rounds.iter().flat_map(offsets) {
+                    prop_assert!(self.open.remove(&offset).is_some(), "{offset} was answered before");
+                }
+            }
+            Some(Work::Fetch(batch)) => {
+                for (other, _) in self.under_way.iter().filter(|(other, _)| self.is_live(other)) {
+                    let both =
+                        other.group == batch.group && other.ids.iter().any(|id| batch.ids.contains(id));
+                    prop_assert!(!both, "{other:?} and {batch:?} overlap");
+                }
+                prop_assert!(batch.ids.len() <= 2);
+                self.under_way.push((batch, desk.now));
+            }
+        }
+        Ok(true)
+    }
+
+    fn answer(
+        &mut self,
+        desk: &mut Desk,
+        at: usize,
+        fates: [Fate; 4],
+        answered: bool,
+    ) -> Result<(), TestCaseError> {
+        let (batch, began) = self.under_way.remove(at);
+        let mut apart = Vec::new();
+        for (id, fate) in batch.ids.iter().zip(fates) {
+            match fate {
+                Fate::Found => {
+                    for offset in desk.found(&batch, id).iter().flat_map(offsets) {
+                        let open = self.open.remove(&offset);
+                        prop_assert!(
+                            open.is_some_and(|(_, added)| added <= began),
+                            "{offset} is not answered by this"
+                        );
+                    }
+                }
+                Fate::Again => desk.again(&batch, id, Some(fetch::Round::Again)),
+                Fate::Apart => apart.push(Arc::clone(id)),
+            }
+        }
+        desk.coalescer.apart(&batch.group, batch.number, &apart, desk.now);
+        desk.ended(&batch, answered);
+        Ok(())
+    }
+}
+
+proptest! {
+    #[test]
+    fn every_event_is_answered_once_by_a_fetch_that_began_after_it(steps in prop::collection::vec(step(), 0..80)) {
+        let (mut desk, mut model) = (Desk::new(2), Model::default());
+        for (offset, step) in (0i64..).zip(steps) {
+            match step {
+                Step::Add(which) => {
+                    let (kind, id) = [("CustomerUpdated", "a"), ("CustomerUpdated", "b"),
+                        ("CustomerUpdated", "c"), ("PaymentUpdated", "d")][which];
+                    let partition = i32::try_from(which % 2).unwrap();
+                    desk.coalescer.add(event(kind, id, partition, offset), None, desk.now);
+                    model.open.insert(offset, (partition, desk.now));
+                }
+                Step::Wait(millis) => desk.wait(Duration::from_millis(millis)),
+                Step::Work => { model.work(&mut desk)?; }
+                Step::Answer(which, fates, answered) if !model.under_way.is_empty() => {
+                    model.answer(&mut desk, which.index(model.under_way.len()), fates, answered)?;
+                }
+                Step::Hold(which, parks) if !model.under_way.is_empty() => {
+                    let batch = model.under_way[which.index(model.under_way.len())].0.clone();
+                    let (reason, wait) = if parks {
+                        (HoldReason::NoCredentials, None)
+                    } else {
+                        (HoldReason::Throttled, Some(Duration::from_secs(2)))
+                    };
+                    desk.hold(&batch, reason, wait);
+                }
+                Step::Answer(..) | Step::Hold(..) => {}
+                Step::LetGo(partition) => {
+                    desk.coalescer.let_go(|origin| origin.partition == partition, desk.now);
+                    model.open.retain(|_, (of, _)| *of != partition);
+                    // All ids of a batch may be gone, or some: who comes back is a new entity to it.
+                    model.let_go.extend(model.under_way.iter().map(|(batch, _)| batch.number));
+                }
+                Step::Release => desk.coalescer.release("i", desk.now),
+            }
+        }
+        // Left alone for long enough, everything is answered or parked.
+        for _ in 0..200 {
+            while model.work(&mut desk)? {}
+            while !model.under_way.is_empty() {
+                model.answer(&mut desk, 0, [Fate::Found; 4], true)?;
+            }
+            desk.wait(Duration::from_secs(1));
+        }
+        prop_assert!(model.open.is_empty(), "never answered: {:?}", model.open);
+        prop_assert!(desk.coalescer.is_empty());
+    }
+}

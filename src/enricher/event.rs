@@ -1,0 +1,206 @@
+//! One event as it stands on its topic, read for what has to be fetched.
+//!
+//! The record itself is kept beside what was read of it: parked or dead, an event is written again
+//! with its own key, value and headers, byte for byte.
+
+use std::{sync::Arc, time::SystemTime};
+
+use bytes::Bytes;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use super::entity::{Change, Entity, spoken_of};
+use crate::webhook::{envelope::Headers, id};
+
+/// Where a record was read.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Origin {
+    /// Full topic name.
+    pub topic: Arc<str>,
+    /// Partition: everything about one hotel is on the same one of every topic.
+    pub partition: i32,
+    /// Offset in it.
+    pub offset: i64,
+}
+
+/// A record as it was read.
+#[derive(Clone, Debug)]
+pub struct Original {
+    /// Where from.
+    pub origin: Origin,
+    /// Its key.
+    pub key: Bytes,
+    /// Its value; `None` is a tombstone.
+    pub value: Option<Bytes>,
+    /// Its headers; what is not UTF-8 in them is replaced.
+    pub headers: Headers,
+    /// When Kafka took it.
+    pub timestamp: SystemTime,
+}
+
+/// An event and what it asks for.
+#[derive(Clone, Debug)]
+pub struct Event {
+    /// The hotel.
+    pub enterprise_id: Arc<str>,
+    /// The connection that told of it.
+    pub integration_id: Arc<str>,
+    /// What kind of thing.
+    pub entity: Entity,
+    /// Which one, in its one spelling.
+    pub id: Arc<str>,
+    /// What happened to it.
+    pub change: Change,
+    /// A message's thread, where the event says it.
+    pub thread_id: Option<Box<str>>,
+    /// The entity as an older webhook carried it.
+    pub embedded: Option<Bytes>,
+    /// When the bridge accepted its delivery.
+    pub accepted_at: SystemTime,
+    /// The record.
+    pub original: Original,
+}
+
+/// Why a record is no event that can be enriched.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Unreadable {
+    /// Not the value of an event.
+    #[error("value is not that of an event: {0}")]
+    Value(String),
+    /// The kind of entity is not known.
+    #[error("discriminator is not one whose entities can be fetched")]
+    Discriminator,
+    /// Nothing to ask for.
+    #[error("event has no usable id")]
+    Id,
+}
+
+#[derive(Deserialize)]
+struct Value<'a> {
+    #[serde(rename = "EnterpriseId")]
+    enterprise_id: String,
+    #[serde(rename = "IntegrationId")]
+    integration_id: String,
+    #[serde(rename = "Discriminator")]
+    discriminator: String,
+    #[serde(rename = "Value")]
+    value: Named,
+    #[serde(rename = "Entity", borrow)]
+    entity: Option<&'a RawValue>,
+}
+
+#[derive(Default, Deserialize)]
+struct Named {
+    #[serde(rename = "Id")]
+    id: Option<String>,
+    /// Not documented, but a page of Mews's speaks of it (contract 1.3).
+    #[serde(rename = "MessageThreadId")]
+    thread_id: Option<String>,
+}
+
+impl Event {
+    /// Reads a record.
+    ///
+    /// # Errors
+    /// The record and what is wrong with it.
+    pub fn read(original: Original) -> Result<Self, Box<(Original, Unreadable)>> {
+        match Self::parts(&original) {
+            Ok(parts) => Ok(Self { original, ..parts }),
+            Err(unreadable) => Err(Box::new((original, unreadable))),
+        }
+    }
+
+    fn parts(original: &Original) -> Result<Self, Unreadable> {
+        let bytes = original.value.as_ref().ok_or_else(|| Unreadable::Value("there is none".to_owned()))?;
+        let value: Value<'_> =
+            serde_json::from_slice(bytes).map_err(|error| Unreadable::Value(error.to_string()))?;
+        let (entity, change) = spoken_of(&value.discriminator).ok_or(Unreadable::Discriminator)?;
+        let id = value.value.id.filter(|id| id::usable(id)).ok_or(Unreadable::Id)?;
+        let carried: Option<Named> = value
+            .entity
+            .filter(|_| entity == Entity::Messages)
+            .and_then(|raw| serde_json::from_str(raw.get()).ok());
+        let thread_id = value.value.thread_id.or_else(|| carried?.thread_id);
+        let accepted_at =
+            original.headers.get("ce_time").and_then(|time| humantime::parse_rfc3339_weak(time).ok());
+        Ok(Self {
+            enterprise_id: id::normal(&value.enterprise_id).into(),
+            integration_id: id::normal(&value.integration_id).into(),
+            entity,
+            id: id::normal(&id).into(),
+            change,
+            thread_id: thread_id.map(Into::into),
+            embedded: value.entity.map(|raw| bytes.slice_ref(raw.get().as_bytes())),
+            accepted_at: accepted_at.unwrap_or(original.timestamp),
+            original: original.clone(),
+        })
+    }
+
+    /// Its `ce_id`, or nothing.
+    #[must_use]
+    pub fn ce_id(&self) -> &str {
+        self.original.headers.get("ce_id").unwrap_or_default()
+    }
+
+    /// The trace that it belongs to, or nothing.
+    #[must_use]
+    pub fn traceparent(&self) -> &str {
+        self.original.headers.get("traceparent").unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    /// A record of the hotel `e` and the connection `i`.
+    pub(crate) fn record(discriminator: &str, value: &str, offset: i64) -> Original {
+        let value = format!(
+            r#"{{"EnterpriseId":"e","IntegrationId":"i","Discriminator":"{discriminator}","Value":{value}}}"#
+        );
+        Original {
+            origin: Origin { topic: discriminator.into(), partition: 3, offset },
+            key: Bytes::from_static(b"e"),
+            value: Some(value.into()),
+            headers: [("ce_id", format!("d-{offset}")), ("ce_time", "2026-11-01T10:00:00.250Z".to_owned())]
+                .into_iter()
+                .collect(),
+            timestamp: SystemTime::UNIX_EPOCH,
+        }
+    }
+
+    #[test]
+    fn an_event_says_what_to_ask_for() {
+        let event = Event::read(record("ResourceDeleted", r#"{"Id":"851DF8C890F24C4A8E01A4FC46B25178"}"#, 7))
+            .unwrap();
+        assert_eq!((event.entity, event.change), (Entity::Resources, Change::Deleted));
+        assert_eq!(&*event.id, "851df8c8-90f2-4c4a-8e01-a4fc46b25178");
+        assert_eq!(event.ce_id(), "d-7");
+        let accepted = SystemTime::UNIX_EPOCH + Duration::from_millis(1_793_527_200_250);
+        assert_eq!(event.accepted_at, accepted);
+    }
+
+    #[test]
+    fn a_message_knows_its_thread_where_the_event_says_it() {
+        let said = Event::read(record("MessageAdded", r#"{"Id":"m","MessageThreadId":"t"}"#, 0)).unwrap();
+        assert_eq!(said.thread_id.as_deref(), Some("t"));
+        let mut carried =
+            record("MessageAdded", r#"{"Id":"m"},"Entity":{"Id":"m","MessageThreadId":"u"}"#, 0);
+        assert_eq!(Event::read(carried.clone()).unwrap().thread_id.as_deref(), Some("u"));
+        carried.headers = Headers::default();
+        assert_eq!(Event::read(carried).unwrap().accepted_at, SystemTime::UNIX_EPOCH);
+    }
+
+    #[test]
+    fn what_is_no_event_says_why_and_keeps_its_record() {
+        for (original, why) in [
+            (record("MessageAdded", "{}", 0), Unreadable::Id),
+            (record("RateUpdated", r#"{"Id":"r"}"#, 0), Unreadable::Discriminator),
+            (Original { value: None, ..record("x", "{}", 0) }, Unreadable::Value("there is none".into())),
+        ] {
+            let (kept, found) = *Event::read(original.clone()).unwrap_err();
+            assert_eq!((found, kept.value), (why, original.value));
+        }
+    }
+}

@@ -1,0 +1,93 @@
+//! Follows `mews.credentials`: every record of every partition, from the beginning, for as long as the
+//! process lives. No group: each instance needs all of them. Blocking work has a thread of its own, which
+//! ends with the task.
+
+use std::{sync::Arc, time::Duration};
+
+use rdkafka::{Message as _, Offset, TopicPartitionList, consumer::Consumer as _, error::KafkaError};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    credentials::Store,
+    kafka::{self, consumer},
+};
+
+/// How long one question to a broker may take.
+const ASK_MAX: Duration = Duration::from_secs(3);
+const POLL: Duration = Duration::from_millis(200);
+/// Wait before a topic that is not there is looked for again.
+const AGAIN: Duration = Duration::from_secs(2);
+/// How often it is looked whether the topic has other partitions than before.
+const LOOK_EVERY: Duration = Duration::from_secs(60);
+
+const SETTINGS: [(&str, &str); 5] = [
+    // librdkafka wants a name even where there is no group to join.
+    ("group.id", "mews-bridge-credentials"),
+    ("enable.auto.commit", "false"),
+    ("enable.auto.offset.store", "false"),
+    ("auto.offset.reset", "earliest"),
+    ("queued.max.messages.kbytes", "1024"),
+];
+
+pub(super) struct Parts {
+    pub(super) kafka: kafka::Config,
+    pub(super) topic: Arc<str>,
+    pub(super) store: Store,
+}
+
+/// Never ends by itself.
+pub(super) async fn run(parts: Parts) {
+    let stop = CancellationToken::new();
+    let _stop_thread = stop.clone().drop_guard();
+    // A panic of the thread ends the task, and with it the process.
+    let _ = tokio::task::spawn_blocking(move || {
+        while !stop.is_cancelled() {
+            if let Err(error) = follow(&parts, &stop) {
+                tracing::debug!(
+                    error = &*error as &dyn std::error::Error,
+                    "the credentials topic cannot be read, it is tried again"
+                );
+                std::thread::sleep(AGAIN);
+            }
+        }
+    })
+    .await;
+}
+
+/// Reads until it is stopped, or the topic has other partitions than before.
+fn follow(parts: &Parts, stop: &CancellationToken) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+    let consumer = consumer::connect(&parts.kafka, &SETTINGS)?;
+    let assigned = partitions(&consumer, &parts.topic)?;
+    if assigned == 0 {
+        return Err("the topic is not there".into());
+    }
+    let mut list = TopicPartitionList::new();
+    for partition in 0..assigned {
+        list.add_partition_offset(&parts.topic, partition, Offset::Beginning)?;
+    }
+    consumer.assign(&list)?;
+    let mut looked = std::time::Instant::now();
+    while !stop.is_cancelled() {
+        match consumer.poll(POLL) {
+            Some(Ok(record)) => {
+                let key = String::from_utf8_lossy(record.key().unwrap_or_default()).into_owned();
+                parts.store.apply(&key, record.payload());
+            }
+            Some(Err(error)) => tracing::debug!(%error, "reading the credentials topic"),
+            None if looked.elapsed() > LOOK_EVERY => {
+                looked = std::time::Instant::now();
+                if partitions(&consumer, &parts.topic).is_ok_and(|now| now != assigned) {
+                    return Ok(());
+                }
+            }
+            None => {}
+        }
+    }
+    Ok(())
+}
+
+fn partitions(consumer: &kafka::Consumer, topic: &str) -> Result<i32, KafkaError> {
+    let metadata = consumer.fetch_metadata(Some(topic), ASK_MAX)?;
+    let found = metadata.topics().iter().find(|each| each.name() == topic && each.error().is_none());
+    Ok(found.map_or(0, |found| i32::try_from(found.partitions().len()).unwrap_or(i32::MAX)))
+}

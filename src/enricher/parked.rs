@@ -1,0 +1,168 @@
+//! What is known of the events on `mews.parked`: whose they are, since when, and why.
+//!
+//! The events themselves stay on the topic, which is read again when they can be fetched; here is only
+//! what says that it should be. Bounded: past the bound events are still parked, and still taken up
+//! with the others of their partition, but not counted. Pure.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    hash::{DefaultHasher, Hash as _, Hasher as _},
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
+
+use super::{coalesce::HoldReason, entity::Entity};
+use crate::telemetry::family::Label as _;
+
+/// Parked events that are known one by one.
+const KNOWN_MAX: usize = 500_000;
+
+/// One parked event.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Parked {
+    /// On which partition, and where on it.
+    pub partition: i32,
+    /// Its offset.
+    pub offset: i64,
+    /// Whose.
+    pub integration_id: Arc<str>,
+    /// What kind.
+    pub entity: Entity,
+    /// Since when.
+    pub since: SystemTime,
+    /// Why.
+    pub reason: HoldReason,
+}
+
+/// Events of one integration and kind that are parked, by partition.
+type Places = BTreeMap<i32, usize>;
+
+/// The parked events of the assigned partitions.
+#[derive(Debug, Default)]
+pub struct Book {
+    events: HashMap<u64, Parked>,
+    places: HashMap<(Arc<str>, Entity), Places>,
+}
+
+impl Book {
+    /// A record of the topic was read.
+    pub fn enter(&mut self, key: &[u8], parked: Parked) {
+        self.strike(key);
+        if self.events.len() < KNOWN_MAX {
+            let places = self.places.entry((Arc::clone(&parked.integration_id), parked.entity)).or_default();
+            *places.entry(parked.partition).or_default() += 1;
+            self.events.insert(digest(key), parked);
+        }
+    }
+
+    /// Its tombstone was. Says whose it was.
+    pub fn strike(&mut self, key: &[u8]) -> Option<Parked> {
+        let parked = self.events.remove(&digest(key))?;
+        let lane = (Arc::clone(&parked.integration_id), parked.entity);
+        if let Some(places) = self.places.get_mut(&lane)
+            && let Some(count) = places.get_mut(&parked.partition)
+        {
+            *count -= 1;
+            if *count == 0 {
+                places.remove(&parked.partition);
+            }
+            if places.is_empty() {
+                self.places.remove(&lane);
+            }
+        }
+        Some(parked)
+    }
+
+    /// Whether nothing was parked under this key after an offset.
+    #[must_use]
+    pub fn is_last(&self, key: &[u8], offset: i64) -> bool {
+        self.events.get(&digest(key)).is_none_or(|parked| parked.offset <= offset)
+    }
+
+    /// Partitions were let go.
+    pub fn let_go(&mut self, partitions: &BTreeSet<i32>) {
+        self.events.retain(|_, parked| !partitions.contains(&parked.partition));
+        self.places.retain(|_, places| {
+            places.retain(|partition, _| !partitions.contains(partition));
+            !places.is_empty()
+        });
+    }
+
+    /// On which partitions an integration has events, of one kind or of any.
+    #[must_use]
+    pub fn partitions_of(&self, integration_id: &str, entity: Option<Entity>) -> BTreeSet<i32> {
+        let kinds = Entity::ALL.iter().filter(|each| entity.is_none_or(|entity| entity == **each));
+        let places = kinds.filter_map(|kind| self.places.get(&(integration_id.into(), *kind)));
+        places.flat_map(|places| places.keys().copied()).collect()
+    }
+
+    /// On which partitions events have been longer than a time.
+    #[must_use]
+    pub fn overdue(&self, limit: Duration, now: SystemTime) -> BTreeSet<i32> {
+        let overdue = self.events.values().filter(|parked| is_overdue(parked.since, limit, now));
+        overdue.map(|parked| parked.partition).collect()
+    }
+
+    /// How many there are for each reason.
+    #[must_use]
+    pub fn count(&self) -> Vec<(HoldReason, usize)> {
+        let count = |reason| self.events.values().filter(|parked| parked.reason == reason).count();
+        HoldReason::ALL.iter().map(|reason| (*reason, count(*reason))).collect()
+    }
+
+    /// How many an integration has.
+    #[must_use]
+    pub fn count_of(&self, integration_id: &str) -> usize {
+        let kinds = Entity::ALL.iter().filter_map(|kind| self.places.get(&(integration_id.into(), *kind)));
+        kinds.flat_map(Places::values).sum()
+    }
+
+    /// Since when the oldest is parked.
+    #[must_use]
+    pub fn oldest(&self) -> Option<SystemTime> {
+        self.events.values().map(|parked| parked.since).min()
+    }
+}
+
+/// Whether an event has been parked for longer than it may.
+#[must_use]
+pub fn is_overdue(since: SystemTime, limit: Duration, now: SystemTime) -> bool {
+    now.duration_since(since).is_ok_and(|parked| parked >= limit)
+}
+
+fn digest(key: &[u8]) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    key.hash(&mut hasher);
+    hasher.finish()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parked(partition: i32, offset: i64, integration: &str, second: u64) -> Parked {
+        let since = SystemTime::UNIX_EPOCH + Duration::from_secs(second);
+        let (integration_id, entity) = (integration.into(), Entity::Customers);
+        Parked { partition, offset, integration_id, entity, since, reason: HoldReason::Unauthorized }
+    }
+
+    #[test]
+    fn it_knows_where_to_look_for_whom_and_what_has_waited_too_long() {
+        let mut book = Book::default();
+        book.enter(b"a", parked(1, 0, "i", 10));
+        book.enter(b"b", parked(2, 0, "i", 20));
+        book.enter(b"c", parked(2, 1, "j", 30));
+        assert_eq!(book.partitions_of("i", None), BTreeSet::from([1, 2]));
+        assert_eq!(book.partitions_of("i", Some(Entity::Customers)), BTreeSet::from([1, 2]));
+        assert_eq!(book.partitions_of("i", Some(Entity::Payments)), BTreeSet::new());
+        let now = SystemTime::UNIX_EPOCH + Duration::from_secs(30);
+        assert_eq!(book.overdue(Duration::from_secs(15), now), BTreeSet::from([1]));
+        book.enter(b"a", parked(1, 4, "i", 10));
+        assert_eq!((book.count()[1], book.count_of("i")), ((HoldReason::Unauthorized, 3), 2));
+        assert!(book.is_last(b"a", 4) && !book.is_last(b"a", 3) && book.is_last(b"x", 0));
+        assert_eq!(book.strike(b"a"), Some(parked(1, 4, "i", 10)));
+        assert_eq!(book.partitions_of("i", None), BTreeSet::from([2]));
+        book.let_go(&BTreeSet::from([2]));
+        assert_eq!((book.oldest(), book.count_of("j"), book.places.len()), (None, 0, 0));
+    }
+}

@@ -1,0 +1,498 @@
+//! The shell around the machines: reads, fetches and sends, and tells each machine how it ended.
+//!
+//! One task owns all state. Beside it there are one task a request, the consumer's and the producer's
+//! threads, and the task that follows `mews.credentials`.
+
+mod fetched;
+mod flow;
+mod parking;
+mod rebalance;
+mod view;
+
+use std::{
+    collections::BTreeMap,
+    sync::Arc,
+    time::{Duration, Instant, SystemTime},
+};
+
+use bytes::Bytes;
+use tokio::{
+    sync::mpsc,
+    task::{JoinHandle, JoinSet},
+};
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    Error, Parts,
+    coalesce::{Batch, Coalescer, Key, Round, Settings, Work},
+    entity::{self, Change},
+    event::{Event, Origin, Original},
+    fetch::{self, Fetched, Fetcher},
+    latest::Latest,
+    offsets::Offsets,
+    outbox::{Outbox, Purpose, Settled},
+    parked::Book,
+    records::{self, Cause},
+};
+use crate::{
+    backoff::Backoff,
+    connector::{Operation, operation::IDS_PER_REQUEST_MAX},
+    credentials::{Changes, Integration},
+    kafka::{
+        self, Report,
+        group::{Consumed, Group, Happening},
+    },
+    telemetry::metrics::{DeadLetter, Stage, enricher::EventOutcome},
+    webhook::envelope::Headers,
+};
+use flow::Flow;
+pub use view::View;
+
+/// Batches that are fetched at once, over all hotels.
+const FETCHES_MAX: usize = 512;
+/// Work of one kind between two looks at what else has happened.
+const STEPS_MAX: usize = 512;
+/// How often it is looked at what nobody tells.
+const TICK: Duration = Duration::from_secs(1);
+/// How often offsets are committed.
+const COMMIT_EVERY: Duration = Duration::from_secs(1);
+/// First and longest wait before a producer that is down is restarted.
+const RESTART_WAITS: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(30));
+/// How long a stopped enricher waits for what it has sent.
+const SETTLE_WITHIN: Duration = Duration::from_secs(5);
+
+/// What a request was for, and what came of it.
+struct Answer {
+    batch: Batch,
+    /// Whose token was used.
+    integration: Arc<Integration>,
+    fetched: Fetched,
+}
+
+/// A state of an entity, and where it is from.
+struct Entity {
+    updated: Option<SystemTime>,
+    bytes: Bytes,
+    /// None: the event carried it.
+    operation: Option<Operation>,
+    as_of: SystemTime,
+}
+
+/// See the page.
+pub(super) struct Shell {
+    parts: Parts,
+    happenings: mpsc::Receiver<Happening>,
+    reports: mpsc::UnboundedReceiver<Report>,
+    group: Group,
+    fetcher: Fetcher,
+    changes: Changes,
+    coalescer: Coalescer,
+    offsets: Offsets,
+    outbox: Outbox,
+    latest: Latest,
+    book: Book,
+    flow: Flow,
+    fetches: JoinSet<Answer>,
+    probes: JoinSet<()>,
+    commit_at: Instant,
+    tick_at: Instant,
+    restart: Option<JoinHandle<Result<(), kafka::Error>>>,
+    restart_at: Instant,
+    restart_waits: Backoff,
+    /// When the process last came round: a gap says that it was frozen.
+    came_round: Instant,
+    quiet_until: Option<Instant>,
+}
+
+/// A process that did not come round for so long may have lost its partitions without knowing it.
+const FROZEN: Duration = Duration::from_secs(4);
+/// How long it then waits to be told.
+const QUIET: Duration = Duration::from_secs(4);
+
+impl Shell {
+    pub(super) fn new(
+        parts: Parts,
+        group: Group,
+        happenings: mpsc::Receiver<Happening>,
+        reports: mpsc::UnboundedReceiver<Report>,
+    ) -> Self {
+        let settings = Settings {
+            window: parts.config.window,
+            park_after: parts.config.park_after,
+            ids_max: IDS_PER_REQUEST_MAX,
+        };
+        let now = Instant::now();
+        Self {
+            happenings,
+            reports,
+            group,
+            fetcher: Fetcher::new(parts.client.clone(), parts.connector_metrics.clone()),
+            changes: parts.store.changes(),
+            coalescer: Coalescer::new(settings),
+            offsets: Offsets::default(),
+            outbox: Outbox::new(parts.give_up_topic_after),
+            latest: Latest::default(),
+            book: Book::default(),
+            flow: Flow::default(),
+            fetches: JoinSet::new(),
+            probes: JoinSet::new(),
+            commit_at: now,
+            tick_at: now,
+            restart: None,
+            restart_at: now,
+            restart_waits: Backoff::new(RESTART_WAITS.0, RESTART_WAITS.1),
+            came_round: now,
+            quiet_until: None,
+            parts,
+        }
+    }
+
+    /// Works until it is told to stop; then commits what is done and leaves the group.
+    pub(super) async fn run(mut self, stop: CancellationToken) -> Result<(), Error> {
+        loop {
+            let now = self.come_round();
+            self.work(now);
+            let wake = self.wake_at(now);
+            // Every arm only waits; cancelling one loses nothing.
+            tokio::select! {
+                biased;
+                () = stop.cancelled() => break,
+                report = self.reports.recv() => self.reported(report.ok_or(Error::Ended("producer"))?),
+                happening = self.happenings.recv() => self.happened(happening.ok_or(Error::Ended("consumer"))?).await,
+                Some(answer) = self.fetches.join_next() => self.answered(answer.map_err(|_| Error::Ended("a fetch"))?),
+                Some(_) = self.probes.join_next() => {}
+                changed = self.changes.next() => self.credentials_changed(&changed),
+                restarted = restarted(&mut self.restart) => self.restarted(restarted),
+                () = tokio::time::sleep_until(wake.into()) => {}
+            }
+        }
+        self.end().await;
+        Ok(())
+    }
+
+    /// Notices when the process was frozen: it then publishes nothing until it would have been told that
+    /// its partitions are somebody else's.
+    fn come_round(&mut self) -> Instant {
+        let now = Instant::now();
+        if now.duration_since(self.came_round) > FROZEN {
+            tracing::warn!(
+                "the process stood still, nothing is published until its partitions are known to be its own"
+            );
+            self.quiet_until = Some(now + QUIET);
+        }
+        self.came_round = now;
+        now
+    }
+
+    fn work(&mut self, now: Instant) {
+        self.look_after_producer(now);
+        if self.quiet_until.is_some_and(|until| now < until) {
+            return;
+        }
+        self.quiet_until = None;
+        while self.fetches.len() < FETCHES_MAX && self.outbox.len() < flow::OUTBOX_MAX {
+            match self.coalescer.next(now) {
+                Some(Work::Fetch(batch)) => self.fetch(batch, now),
+                Some(Work::Park(rounds, reason)) => self.park(rounds, reason, now),
+                None => break,
+            }
+        }
+        self.send(now);
+        if now >= self.commit_at {
+            self.commit_at = now + COMMIT_EVERY;
+            self.commit();
+        }
+        self.regulate(now);
+        if now >= self.tick_at {
+            self.tick_at = now + TICK;
+            self.tick(now);
+        }
+    }
+
+    fn wake_at(&self, now: Instant) -> Instant {
+        let tick = now + TICK;
+        if let Some(until) = self.quiet_until {
+            return until.min(tick);
+        }
+        let fetch = self.coalescer.wake_at().filter(|_| self.fetches.len() < FETCHES_MAX);
+        [fetch, self.outbox.wake_at().map(|at| at.max(now + Duration::from_millis(10)))]
+            .into_iter()
+            .flatten()
+            .chain([tick, self.commit_at.max(now + Duration::from_millis(10))])
+            .min()
+            .unwrap_or(tick)
+    }
+
+    async fn happened(&mut self, happening: Happening) {
+        match happening {
+            Happening::Records(records) => {
+                let now = Instant::now();
+                records.into_iter().for_each(|record| self.consumed(record, now));
+            }
+            Happening::Assigned(places) => self.assigned(places),
+            Happening::Revoked { places, release } => {
+                let committable = self.revoked(&places).await;
+                release.with(committable);
+            }
+            Happening::Lost(places) => self.lost(&places),
+            Happening::ReplayedToEnd(place) => self.flow.replayed(place.partition, Instant::now()),
+        }
+    }
+
+    fn consumed(&mut self, record: Consumed, now: Instant) {
+        let original = original(record);
+        if original.origin.topic == self.parts.names.parked() {
+            return self.read_parked(original, now);
+        }
+        self.offsets.take(&original.origin);
+        match Event::read(original) {
+            Ok(event) => self.take(event, now),
+            Err(unreadable) => {
+                let (original, why) = *unreadable;
+                let cause = Cause {
+                    reason: DeadLetter::Undecodable,
+                    detail: why.to_string(),
+                    stage: Stage::Enrich,
+                    attempts: 0,
+                };
+                self.parts.kafka_metrics.dead_letters.of(cause.stage, cause.reason).inc();
+                let record = records::dead_letter(&self.parts.names, &original, &cause);
+                self.outbox.push(record, Purpose::Dead(Some(original.origin)), now);
+            }
+        }
+    }
+
+    fn take(&mut self, event: Event, now: Instant) {
+        if self.parts.config.embedded_entities == super::config::EmbeddedEntities::Publish
+            && let Some(embedded) = event.embedded.clone()
+        {
+            let at = event.accepted_at;
+            let round = Round::of(event, None, now);
+            let found = Entity { updated: None, bytes: embedded, operation: None, as_of: at };
+            return self.publish(round, found, now);
+        }
+        let entity = event.entity;
+        if self.coalescer.add(event, None, now) {
+            self.count(entity, EventOutcome::Coalesced, 1);
+        }
+    }
+
+    fn fetch(&mut self, batch: Batch, now: Instant) {
+        let Batch { group, .. } = &batch;
+        let integration = self.parts.store.for_event(&group.integration_id, &group.enterprise_id);
+        let token =
+            integration.as_ref().filter(|each| each.is_usable()).and_then(|each| each.access_token.clone());
+        let (Some(integration), Some(token)) = (&integration, token) else {
+            return self.hold_without_token(&batch, integration.as_deref(), now);
+        };
+        self.parts.metrics.batch_ids.observe(batch.ids.len() as f64);
+        let request = fetch::Batch {
+            integration_id: Arc::clone(&group.integration_id),
+            enterprise_id: Arc::clone(&group.enterprise_id),
+            token,
+            entity: group.entity,
+            wanted: batch.wanted.clone(),
+            round: batch.attempt,
+        };
+        let (fetcher, integration) = (self.fetcher.clone(), Arc::clone(integration));
+        self.fetches
+            .spawn(async move { Answer { fetched: fetcher.fetch(request).await, batch, integration } });
+    }
+
+    /// An entity was returned, or carried by its event.
+    fn publish(&mut self, round: Round, found: Entity, now: Instant) {
+        let newest = &round.newest;
+        if !self.latest.admits(newest.entity, &newest.id, found.updated, &found.bytes) {
+            self.count(newest.entity, EventOutcome::Stale, 1);
+            return self.completed(&Purpose::Entity(round), now);
+        }
+        let record =
+            records::entity(&self.parts.names, newest, Some(found.bytes), found.operation, found.as_of);
+        self.outbox.push(record, Purpose::Entity(round), now);
+    }
+
+    fn tombstone(&mut self, round: Round, fetched_at: SystemTime, now: Instant) {
+        let newest = &round.newest;
+        self.latest.forget(newest.entity, &newest.id);
+        let record = records::entity(&self.parts.names, newest, None, None, fetched_at);
+        self.outbox.push(record, Purpose::Tombstone(round), now);
+    }
+
+    /// The events of a round cannot be enriched: the newest stands for all of them.
+    fn bury(&mut self, round: Round, reason: DeadLetter, detail: String, stage: Stage, now: Instant) {
+        let cause = Cause { reason, detail, stage, attempts: round.tries };
+        self.parts.kafka_metrics.dead_letters.of(stage, reason).inc();
+        let outcome = match reason {
+            DeadLetter::NotReturned | DeadLetter::NotVisible => EventOutcome::NotFound,
+            _ => EventOutcome::Dlq,
+        };
+        self.count(round.newest.entity, outcome, 1);
+        let record = records::dead_letter(&self.parts.names, &round.newest.original, &cause);
+        self.outbox.push(record, Purpose::DeadLetter(round), now);
+    }
+
+    fn send(&mut self, now: Instant) {
+        if self.restart.is_some() {
+            return;
+        }
+        let producer = Arc::clone(&self.parts.producer);
+        for settled in self.outbox.send(now, |record, ticket| producer.send(record, ticket)) {
+            self.settled(settled, now);
+        }
+    }
+
+    fn reported(&mut self, report: Report) {
+        let now = Instant::now();
+        let mut next = Some(report);
+        for _ in 0..STEPS_MAX {
+            let Some(report) = next else { return };
+            if report.result.is_ok() {
+                self.restart_waits = Backoff::new(RESTART_WAITS.0, RESTART_WAITS.1);
+            }
+            if let Some(settled) = self.outbox.report(report, now) {
+                self.settled(settled, now);
+            }
+            next = self.reports.try_recv().ok();
+        }
+        if let Some(report) = next
+            && let Some(settled) = self.outbox.report(report, now)
+        {
+            self.settled(settled, now);
+        }
+    }
+
+    fn settled(&mut self, settled: Settled, now: Instant) {
+        match settled {
+            Settled::Taken(purpose) => {
+                if let Purpose::Entity(round) | Purpose::Tombstone(round) = &purpose {
+                    self.published(round, matches!(purpose, Purpose::Entity(_)), now);
+                }
+                self.completed(&purpose, now);
+            }
+            Settled::Refused { purpose, reason, detail, attempts } => {
+                self.refused(purpose, reason, detail, attempts, now);
+            }
+        }
+    }
+
+    fn refused(&mut self, purpose: Purpose, reason: DeadLetter, detail: String, attempts: u32, now: Instant) {
+        match purpose {
+            Purpose::Entity(round) | Purpose::Tombstone(round) => {
+                self.latest.forget(round.newest.entity, &round.newest.id);
+                let round = Round { tries: attempts, ..round };
+                self.bury(round, reason, detail, Stage::Publish, now);
+            }
+            // Parking is a convenience: without it the event is a dead letter at once.
+            Purpose::Park(round) => self.bury(round, reason, detail, Stage::Enrich, now),
+            Purpose::DeadLetter(_) | Purpose::Dead(_) | Purpose::Unpark => {
+                tracing::error!(
+                    detail,
+                    topic = %self.parts.names.dead_letters(),
+                    "not even the dead letters take an event, it is given up; raise max.message.bytes of the topic"
+                );
+                self.completed(&purpose, now);
+            }
+        }
+    }
+
+    /// What a record was for is done: its events are behind us.
+    fn completed(&mut self, purpose: &Purpose, now: Instant) {
+        purpose.origins().iter().for_each(|origin| self.offsets.complete(origin));
+        if let Purpose::Entity(round) | Purpose::Tombstone(round) | Purpose::DeadLetter(round) = purpose
+            && let Some(offset) = round.parked
+        {
+            self.unpark(&round.newest, offset, now);
+        }
+    }
+
+    fn published(&self, round: &Round, is_entity: bool, now: Instant) {
+        let entity = round.newest.entity;
+        self.count(entity, if is_entity { EventOutcome::Enriched } else { EventOutcome::Tombstone }, 1);
+        let metrics = &self.parts.metrics;
+        metrics.processing_duration.of(entity).observe(now.duration_since(round.since).as_secs_f64());
+        let latency = round.newest.accepted_at.elapsed().unwrap_or_default();
+        metrics.end_to_end_latency.of(entity).observe(latency.as_secs_f64());
+    }
+
+    fn count(&self, entity: entity::Entity, outcome: EventOutcome, events: u64) {
+        self.parts.metrics.events.of(entity, outcome).inc_by(events);
+    }
+
+    fn commit(&mut self) {
+        let committable = self.offsets.committable();
+        if !committable.is_empty() {
+            self.group.commit(committable.into_iter().map(rebalance::place_of).collect());
+        }
+    }
+
+    fn look_after_producer(&mut self, now: Instant) {
+        if self.restart.is_none() && self.parts.producer.is_down() && now >= self.restart_at {
+            let producer = Arc::clone(&self.parts.producer);
+            self.restart = Some(tokio::task::spawn_blocking(move || producer.restart()));
+        }
+    }
+
+    fn restarted(&mut self, result: Result<(), kafka::Error>) {
+        self.restart = None;
+        self.restart_at = Instant::now() + self.restart_waits.next().unwrap_or(RESTART_WAITS.1);
+        match result {
+            Ok(()) => tracing::warn!("kafka client was restarted, what it held is sent again"),
+            Err(error) => tracing::error!(
+                error = &error as &dyn std::error::Error,
+                "kafka client cannot be restarted, it is tried again"
+            ),
+        }
+    }
+
+    /// What was sent is waited for a little, so that less is done twice; the offsets are the state.
+    async fn end(mut self) {
+        let deadline = tokio::time::Instant::now() + SETTLE_WITHIN;
+        self.send(Instant::now());
+        while !self.outbox.is_empty() {
+            tokio::select! {
+                Some(report) = self.reports.recv() => self.reported(report),
+                () = tokio::time::sleep_until(deadline) => break,
+            }
+        }
+        self.commit();
+        let (group, mut happenings) = (self.group, self.happenings);
+        let offsets = &mut self.offsets;
+        let ended = group.end();
+        tokio::pin!(ended);
+        loop {
+            tokio::select! {
+                () = &mut ended => return,
+                Some(happening) = happenings.recv() => {
+                    if let Happening::Revoked { places, release } = happening {
+                        let partitions = places.iter().map(|place| (Arc::clone(&place.topic), place.partition));
+                        let released = offsets.release(partitions.collect::<Vec<_>>());
+                        release.with(released.into_iter().map(rebalance::place_of).collect());
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Waits for a restart that is under way, for ever when there is none.
+async fn restarted(restart: &mut Option<JoinHandle<Result<(), kafka::Error>>>) -> Result<(), kafka::Error> {
+    match restart {
+        Some(task) => task.await.expect("restarting does not panic and is never aborted"),
+        None => std::future::pending().await,
+    }
+}
+
+fn original(record: Consumed) -> Original {
+    let headers: Headers = record
+        .headers
+        .into_iter()
+        .map(|(name, value)| (name, String::from_utf8_lossy(&value).into_owned()))
+        .collect();
+    Original {
+        origin: Origin { topic: record.topic, partition: record.partition, offset: record.offset },
+        key: record.key.unwrap_or_default(),
+        value: record.value,
+        headers,
+        timestamp: record.timestamp.unwrap_or(SystemTime::UNIX_EPOCH),
+    }
+}

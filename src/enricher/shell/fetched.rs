@@ -1,0 +1,204 @@
+//! What an answer of the Connector API means for the ids that were asked for (contract 3.3).
+
+use super::*;
+use crate::{
+    connector::{self, Cause as Why},
+    credentials::{Integration, State},
+    enricher::coalesce::{Group as Lane, HoldReason},
+    telemetry::{family::Label as _, metrics::enricher::Retry},
+};
+
+/// How long a conflict is given to pass.
+const CONFLICT_WAIT: Duration = Duration::from_secs(1);
+
+impl Shell {
+    pub(super) fn answered(&mut self, answer: Answer) {
+        let now = Instant::now();
+        let Answer { batch, integration, fetched } = answer;
+        let group = batch.group.clone();
+        let key = |id: &Arc<str>| Key { group: group.clone(), id: Arc::clone(id) };
+        let Fetched { found, missing, failed, fetched_at } = fetched;
+        for found in found {
+            if let Some(round) = self.coalescer.found(&key(&found.id), batch.number, now) {
+                let fetch::Found { updated, bytes, operation, .. } = found;
+                let found = Entity { updated, bytes, operation: Some(operation), as_of: fetched_at };
+                self.publish(round, found, now);
+            }
+        }
+        for id in &missing {
+            self.missing(&key(id), &batch, fetched_at, now);
+        }
+        let answered = match failed {
+            None => true,
+            Some(failed) => self.failed(&batch, &failed, integration.revision, now),
+        };
+        if self.coalescer.ended(&group, answered, now) {
+            self.recovered(&group.integration_id, Some(group.entity));
+        }
+        if answered {
+            self.parts.store.accepted(&integration);
+        }
+    }
+
+    /// Not returned: asked for once more, since reading lags behind writing (contract 6, 12).
+    fn missing(&mut self, key: &Key, batch: &Batch, fetched_at: SystemTime, now: Instant) {
+        if batch.attempt == fetch::Round::First {
+            self.parts.metrics.retries.of(Retry::NotReturned).inc();
+            let at = now + self.parts.config.recheck_after;
+            return self.coalescer.again(key, batch.number, at, Some(fetch::Round::Again));
+        }
+        let Some(round) = self.coalescer.found(key, batch.number, now) else { return };
+        match (round.change, key.group.entity) {
+            (Change::Deleted, _) => self.tombstone(round, fetched_at, now),
+            (Change::Updated, entity::Entity::Messages) => {
+                let detail = "no message thread that this client may see has it".to_owned();
+                self.bury(round, DeadLetter::NotVisible, detail, Stage::Enrich, now);
+            }
+            (Change::Updated, _) => {
+                let detail = "not in the answer, asked for twice".to_owned();
+                self.bury(round, DeadLetter::NotReturned, detail, Stage::Enrich, now);
+            }
+        }
+    }
+
+    /// Says whether Mews answers this token on this operation, whatever it answers.
+    fn failed(&mut self, batch: &Batch, failed: &fetch::Failed, revision: u64, now: Instant) -> bool {
+        use connector::Error;
+        let group = &batch.group;
+        let reason = retry_reason(&failed.error);
+        match &failed.error {
+            Error::BadRequest(said) => {
+                if let [id] = &*failed.ids {
+                    let detail = said.message.clone().unwrap_or_else(|| "no reason was given".to_owned());
+                    self.bury_id(batch, id, DeadLetter::BadRequest, detail, now);
+                } else {
+                    self.parts.metrics.retries.of(reason).inc();
+                    self.coalescer.apart(group, batch.number, &failed.ids, now);
+                }
+                return true;
+            }
+            Error::Forbidden(said) => {
+                for id in &failed.ids {
+                    let detail = said.message.clone().unwrap_or_else(|| "no reason was given".to_owned());
+                    self.bury_id(batch, id, DeadLetter::Rejected, detail, now);
+                }
+                return true;
+            }
+            Error::Unauthorized(_) => self.unauthorized(group, revision, now),
+            Error::TooHeavy(_) | Error::BodyTooLarge(_) => {
+                self.coalescer.narrow(group, failed.ids.len());
+                if failed.ids.len() < 2 {
+                    self.coalescer.hold(group, HoldReason::Unavailable, None, now);
+                }
+            }
+            Error::Conflict(_) => {}
+            Error::Gone(said) | Error::WrongAddress(said) => {
+                tracing::error!(
+                    operation = %failed.operation.value(),
+                    request = said.request_id.as_deref().unwrap_or_default(),
+                    "Mews does not know this operation; a newer version of the bridge may be needed"
+                );
+                let until = Some(now + self.parts.config.probe_interval);
+                self.coalescer.hold(group, HoldReason::Unavailable, until, now);
+            }
+            Error::Throttled { retry_after, .. } => {
+                self.coalescer.hold(group, HoldReason::Throttled, retry_after.map(|wait| now + wait), now);
+            }
+            Error::Unavailable { cause, retry_after, .. } => {
+                if matches!(cause, Why::Timeout) {
+                    self.coalescer.narrow(group, failed.ids.len());
+                }
+                self.coalescer.hold(group, HoldReason::Unavailable, retry_after.map(|wait| now + wait), now);
+            }
+            Error::Undecodable { .. } => self.coalescer.hold(group, HoldReason::Unavailable, None, now),
+        }
+        self.parts.metrics.retries.of(reason).inc();
+        let at = if matches!(failed.error, Error::Conflict(_)) { now + CONFLICT_WAIT } else { now };
+        for id in &failed.ids {
+            self.coalescer.again(&Key { group: group.clone(), id: Arc::clone(id) }, batch.number, at, None);
+        }
+        matches!(failed.error, Error::Conflict(_))
+    }
+
+    fn bury_id(&mut self, batch: &Batch, id: &Arc<str>, reason: DeadLetter, detail: String, now: Instant) {
+        let key = Key { group: batch.group.clone(), id: Arc::clone(id) };
+        if let Some(round) = self.coalescer.found(&key, batch.number, now) {
+            self.bury(round, reason, detail, Stage::Enrich, now);
+        }
+    }
+
+    /// A 401 may concern the token or this operation alone (contract 3.3): only a question that every
+    /// token may ask tells.
+    fn unauthorized(&mut self, group: &Lane, revision: u64, now: Instant) {
+        let integration = self.parts.store.for_event(&group.integration_id, &group.enterprise_id);
+        let Some(integration) = integration else { return };
+        if integration.revision != revision && integration.is_usable() {
+            // Another token came while this one was refused.
+            return;
+        }
+        let first = self.coalescer.hold_of(group).is_none_or(|hold| hold.reason != HoldReason::Unauthorized);
+        let until = Some(now + self.parts.config.probe_interval);
+        self.coalescer.hold(group, HoldReason::Unauthorized, until, now);
+        let Some(token) = integration.access_token.clone().filter(|_| first) else { return };
+        tracing::warn!(
+            integration = %group.integration_id,
+            entity = group.entity.value(),
+            "Mews refuses an integration, its events wait"
+        );
+        let (fetcher, store) = (self.fetcher.clone(), self.parts.store.clone());
+        self.probes.spawn(async move {
+            if let Err(connector::Error::Unauthorized(_)) = fetcher.probe(&token).await {
+                store.refused(&integration);
+            }
+        });
+    }
+
+    /// There is nobody to ask as, or no point in it.
+    pub(super) fn hold_without_token(
+        &mut self,
+        batch: &Batch,
+        integration: Option<&Integration>,
+        now: Instant,
+    ) {
+        let group = &batch.group;
+        let reason = match integration {
+            Some(Integration { state: State::Active, access_token: None, .. }) | None => {
+                HoldReason::NoCredentials
+            }
+            Some(_) => HoldReason::Unauthorized,
+        };
+        // A token that was refused is tried now and then; the others are heard of.
+        let until = match integration.map(|each| each.state) {
+            Some(State::Unauthorized) => Some(now + self.parts.config.probe_interval),
+            _ => None,
+        };
+        self.coalescer.hold(group, reason, until, now);
+        for id in &batch.ids {
+            self.coalescer.again(&Key { group: group.clone(), id: Arc::clone(id) }, batch.number, now, None);
+        }
+        self.coalescer.ended(group, false, now);
+    }
+
+    /// Something is new of these integrations: what waits for them is tried at once.
+    pub(super) fn credentials_changed(&mut self, changed: &std::collections::BTreeSet<String>) {
+        let now = Instant::now();
+        for integration_id in changed {
+            self.coalescer.release(integration_id, now);
+            self.recovered(integration_id, None);
+        }
+    }
+}
+
+fn retry_reason(error: &connector::Error) -> Retry {
+    use connector::Error;
+    match error {
+        Error::BadRequest(_) => Retry::BadRequest,
+        Error::Unauthorized(_) | Error::Forbidden(_) => Retry::Unauthorized,
+        Error::TooHeavy(_) | Error::BodyTooLarge(_) => Retry::TooLarge,
+        Error::Throttled { .. } => Retry::Throttled,
+        Error::Conflict(_) => Retry::Conflict,
+        Error::Gone(_) | Error::WrongAddress(_) | Error::Unavailable { .. } | Error::Undecodable { .. } => {
+            Retry::Unavailable
+        }
+    }
+}

@@ -1,0 +1,111 @@
+//! How much is taken in: consumption pauses before memory grows, and while the whole API is away.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::*;
+use crate::{enricher::offsets::Partition, kafka::group::Place};
+
+/// Events that are taken and not completed, over all partitions.
+const PENDING_MAX: usize = 100_000;
+/// The same on one partition: what a crash repeats of it at most.
+const SPAN_MAX: usize = 50_000;
+/// Records that are being sent.
+pub(super) const OUTBOX_MAX: usize = 20_000;
+/// Time between two readings of a parked partition, at least; a reading that takes long is followed by
+/// a longer rest.
+const REWIND_REST: (Duration, u32) = (Duration::from_secs(2), 10);
+
+/// What flows and what does not.
+#[derive(Debug, Default)]
+pub(super) struct Flow {
+    pub(super) assigned: BTreeSet<Place>,
+    paused: BTreeSet<Place>,
+    /// Parked partitions that have not been read to their end, since when.
+    replaying: BTreeMap<i32, Instant>,
+    /// Those that are to be read again, and until when those that were read are left alone.
+    wanted: BTreeSet<i32>,
+    rested_at: BTreeMap<i32, Instant>,
+}
+
+impl Flow {
+    pub(super) fn replayed(&mut self, partition: i32, now: Instant) {
+        if let Some(began) = self.replaying.remove(&partition) {
+            let rest = REWIND_REST.0.max(now.duration_since(began) * REWIND_REST.1);
+            self.rested_at.insert(partition, now + rest);
+        }
+    }
+
+    pub(super) fn want(&mut self, partitions: impl IntoIterator<Item = i32>) {
+        self.wanted.extend(partitions);
+    }
+
+    pub(super) fn assign(&mut self, places: impl IntoIterator<Item = Place>, parked: &str, now: Instant) {
+        for place in places {
+            if &*place.topic == parked {
+                self.replaying.insert(place.partition, now);
+            }
+            self.assigned.insert(place);
+        }
+    }
+
+    pub(super) fn let_go(&mut self, places: &[Place], parked: &str) {
+        for place in places {
+            self.assigned.remove(place);
+            self.paused.remove(place);
+            if &*place.topic == parked {
+                self.wanted.remove(&place.partition);
+                self.replaying.remove(&place.partition);
+                self.rested_at.remove(&place.partition);
+            }
+        }
+    }
+
+    /// Parked partitions that are to be read again now.
+    fn rewinds(&mut self, parked: &Arc<str>, now: Instant) -> Vec<Place> {
+        let Self { wanted, replaying, rested_at, assigned, .. } = self;
+        let is_rested = |partition: &i32| rested_at.get(partition).is_none_or(|at| now >= *at);
+        let ready: Vec<i32> =
+            wanted.iter().copied().filter(|each| !replaying.contains_key(each) && is_rested(each)).collect();
+        for partition in &ready {
+            wanted.remove(partition);
+        }
+        let places = ready.into_iter().map(|partition| Place { topic: Arc::clone(parked), partition });
+        let places: Vec<_> = places.filter(|place| assigned.contains(place)).collect();
+        replaying.extend(places.iter().map(|place| (place.partition, now)));
+        places
+    }
+}
+
+impl Shell {
+    pub(super) fn regulate(&mut self, now: Instant) {
+        let away = self.parts.client.breaker().is_open();
+        if away {
+            self.coalescer.excuse(now);
+        }
+        // Resumed at half, so that it does not flutter.
+        let bound = if self.flow.paused.is_empty() { 1 } else { 2 };
+        let full = self.offsets.pending() > PENDING_MAX / bound
+            || self.coalescer.len() > PENDING_MAX / bound
+            || self.outbox.len() > OUTBOX_MAX / bound;
+        let long: BTreeSet<&Partition> = self.offsets.longer_than(SPAN_MAX / bound).collect();
+        let stopped =
+            |place: &Place| away || full || long.contains(&(Arc::clone(&place.topic), place.partition));
+        let paused: BTreeSet<Place> =
+            self.flow.assigned.iter().filter(|place| stopped(place)).cloned().collect();
+        if paused != self.flow.paused {
+            let resume: Vec<_> = self.flow.paused.difference(&paused).cloned().collect();
+            let pause: Vec<_> = paused.difference(&self.flow.paused).cloned().collect();
+            if !resume.is_empty() {
+                self.group.resume(resume);
+            }
+            if !pause.is_empty() {
+                self.group.pause(pause);
+            }
+            self.flow.paused = paused;
+        }
+        let rewinds = self.flow.rewinds(&self.parts.names.parked(), now);
+        if !rewinds.is_empty() {
+            self.group.rewind(rewinds);
+        }
+    }
+}

@@ -1,0 +1,116 @@
+//! Parked events: written when their integration is held up, read again when it is not.
+
+use super::*;
+use crate::{
+    enricher::{
+        coalesce::HoldReason,
+        parked::{self, Parked},
+    },
+    telemetry::family::Label as _,
+};
+
+impl Shell {
+    pub(super) fn park(&mut self, rounds: Vec<Round>, reason: HoldReason, now: Instant) {
+        let at = SystemTime::now();
+        for round in rounds {
+            let since = at - now.duration_since(round.since);
+            let record = records::parked(&self.parts.names, &round, reason, since);
+            self.count(round.newest.entity, EventOutcome::Parked, 1);
+            self.outbox.push(record, Purpose::Park(round), now);
+        }
+    }
+
+    /// A record of the parked topic: it is taken up if it can be fetched, else only remembered.
+    pub(super) fn read_parked(&mut self, original: Original, now: Instant) {
+        let (key, offset) = (original.key.clone(), original.origin.offset);
+        if original.value.is_none() {
+            return self.read_unparked(&key);
+        }
+        let at = SystemTime::now();
+        let since = records::parked_since(&original).unwrap_or(original.timestamp);
+        let reason = records::parked_reason(&original).unwrap_or(HoldReason::Unavailable);
+        let Ok(event) = Event::read(records::restored(original)) else {
+            tracing::warn!(key = %String::from_utf8_lossy(&key), "a parked record cannot be read and stays where it is");
+            return;
+        };
+        let parked = Parked {
+            partition: event.original.origin.partition,
+            offset,
+            integration_id: Arc::clone(&event.integration_id),
+            entity: event.entity,
+            since,
+            reason,
+        };
+        self.book.enter(&key, parked);
+        if parked::is_overdue(since, self.parts.config.park_limit, at) {
+            return self.bury_parked(event, offset, reason, since, now);
+        }
+        if self.can_be_fetched(&event) {
+            self.coalescer.add(event, Some(offset), now);
+        }
+    }
+
+    /// What was parked was answered: it need not be fetched if it has just been read before.
+    fn read_unparked(&mut self, key: &[u8]) {
+        let Some(parked) = self.book.strike(key) else { return };
+        if let Some((enterprise_id, id)) = records::parked_parts(key) {
+            let (integration_id, entity) = (parked.integration_id, parked.entity);
+            let group =
+                super::super::coalesce::Group { integration_id, enterprise_id: enterprise_id.into(), entity };
+            self.coalescer.unparked(&Key { group, id: id.into() });
+        }
+    }
+
+    fn can_be_fetched(&self, event: &Event) -> bool {
+        let group = crate::enricher::coalesce::Group {
+            integration_id: Arc::clone(&event.integration_id),
+            enterprise_id: Arc::clone(&event.enterprise_id),
+            entity: event.entity,
+        };
+        let integration = self.parts.store.for_event(&event.integration_id, &event.enterprise_id);
+        self.coalescer.hold_of(&group).is_none() && integration.is_some_and(|each| each.is_usable())
+    }
+
+    fn bury_parked(
+        &mut self,
+        event: Event,
+        offset: i64,
+        reason: HoldReason,
+        since: SystemTime,
+        now: Instant,
+    ) {
+        let dead = match reason {
+            HoldReason::NoCredentials => DeadLetter::NoCredentials,
+            HoldReason::Unauthorized => DeadLetter::Unauthorized,
+            HoldReason::Throttled | HoldReason::Unavailable => DeadLetter::ParkedTooLong,
+        };
+        let detail = format!("parked since {}: {}", humantime::format_rfc3339_seconds(since), reason.value());
+        self.bury(Round::of(event, Some(offset), now), dead, detail, Stage::Enrich, now);
+    }
+
+    /// A parked event was answered; unless it was parked once more meanwhile, it waits no longer.
+    pub(super) fn unpark(&mut self, event: &Event, offset: i64, now: Instant) {
+        let key = records::parked_key(event);
+        if self.book.is_last(key.as_bytes(), offset)
+            && !self.outbox.sends(&self.parts.names.parked(), key.as_bytes())
+        {
+            self.outbox.push(records::unparked(&self.parts.names, event), Purpose::Unpark, now);
+        }
+    }
+
+    /// What is parked of an integration can be fetched, perhaps.
+    pub(super) fn recovered(&mut self, integration_id: &str, entity: Option<entity::Entity>) {
+        self.flow.want(self.book.partitions_of(integration_id, entity));
+    }
+
+    pub(super) fn tick(&mut self, now: Instant) {
+        self.flow.want(self.book.overdue(self.parts.config.park_limit, SystemTime::now()));
+        let metrics = &self.parts.metrics;
+        for (reason, count) in self.book.count() {
+            metrics.parked_records.of(reason).set(i64::try_from(count).unwrap_or(i64::MAX));
+        }
+        let oldest = self.book.oldest().and_then(|at| at.duration_since(SystemTime::UNIX_EPOCH).ok());
+        metrics.oldest_parked.set(oldest.map_or(0.0, |at| at.as_secs_f64()));
+        self.show(now);
+    }
+}
