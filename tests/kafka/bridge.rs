@@ -1,4 +1,4 @@
-//! The built binary: a configuration file, the `ingress` process, and its commands.
+//! The built binary: a configuration file, the processes `ingress` and `enricher`, and its commands.
 
 use std::{
     fs,
@@ -130,6 +130,15 @@ impl Setup {
         Bridge { leash, port: self.port, admin: Client::new(self.admin_port), client: Client::new(self.port) }
     }
 
+    /// Starts one more enricher, with an admin port of its own, without waiting for it.
+    pub fn launch_enricher(&self) -> Bridge {
+        let (config, admin_port) = (self.config(), free_port());
+        let listen = format!("admin.listen=127.0.0.1:{admin_port}");
+        let command = [BINARY, "enricher", "--config", &config, "--set", &listen];
+        let leash = Leash::start(&self.dir().join(format!("enricher-{admin_port}")), None, &command, &[]);
+        Bridge { leash, port: admin_port, admin: Client::new(admin_port), client: Client::new(admin_port) }
+    }
+
     /// Starts the ingress and waits until it is ready.
     pub async fn start(&self) -> Bridge {
         let mut bridge = self.launch();
@@ -187,7 +196,7 @@ impl Finished {
     }
 }
 
-/// A running `mews-bridge ingress`.
+/// A running `mews-bridge ingress` or `mews-bridge enricher`.
 pub struct Bridge {
     leash: Leash,
     port: u16,
@@ -224,14 +233,14 @@ impl Bridge {
         let deadline = Instant::now() + Duration::from_secs(30);
         loop {
             if let Some(code) = self.leash.exit_code() {
-                panic!("the ingress ended with {code} before it was ready:\n{}", self.log());
+                panic!("it ended with {code} before it was ready:\n{}", self.log());
             }
             if let Ok(answer) = self.admin.get("/readyz").await
                 && answer.status == 200
             {
                 return;
             }
-            assert!(Instant::now() < deadline, "the ingress is not ready:\n{}", self.log());
+            assert!(Instant::now() < deadline, "it is not ready:\n{}", self.log());
             sleep(Duration::from_millis(20)).await;
         }
     }
@@ -275,6 +284,11 @@ impl Bridge {
     /// SIGKILL, and waits until the process is gone.
     pub fn kill(&mut self) {
         self.leash.kill();
+    }
+
+    /// Any signal, without waiting.
+    pub fn signal(&mut self, signal: Signal) {
+        self.leash.signal(signal);
     }
 
     /// SIGTERM, without waiting.

@@ -11,10 +11,13 @@ mod leash;
 mod load;
 mod reader;
 mod samples;
+mod view;
+mod world;
 
 mod commands;
 mod crash;
 mod durability;
+mod enrichment;
 mod harness;
 mod ordering;
 mod outage;

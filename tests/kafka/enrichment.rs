@@ -1,0 +1,3 @@
+//! From ids to full records: the enricher against a real Kafka and a simulated Mews.
+
+mod kinds;
