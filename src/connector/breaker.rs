@@ -42,6 +42,12 @@ impl Breaker {
         self.circuit().state(now()) == State::Open
     }
 
+    /// Whether it is closed, open, or trying.
+    #[must_use]
+    pub fn state(&self) -> State {
+        self.circuit().state(now())
+    }
+
     /// Waits until a request has a chance of being sent: at once while it is closed. Since somebody must
     /// send the probe, it ends for everybody who waits when one is due.
     pub async fn chance(&self) {

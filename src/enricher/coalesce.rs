@@ -437,6 +437,16 @@ impl Coalescer {
         held.iter().for_each(|group| self.schedule(group, now));
     }
 
+    /// The whole API may answer again: what waits for it alone is tried at once.
+    pub fn retry(&mut self, now: Instant) {
+        let groups: Vec<_> = self
+            .lanes
+            .iter_mut()
+            .filter_map(|(group, lane)| lane.retry(now).then(|| group.clone()))
+            .collect();
+        groups.iter().for_each(|group| self.schedule(group, now));
+    }
+
     /// Lets go of what was read from places that are somebody else's now. Batches that were for it
     /// go on, and answer nothing.
     pub fn let_go(&mut self, gone: impl Fn(&Origin) -> bool, now: Instant) {

@@ -31,8 +31,30 @@ struct State {
     number: u64,
 }
 
+/// A state beside the one that was published last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum News {
+    /// It is newer, or nothing is known.
+    New,
+    /// It is the same.
+    Same,
+    /// It is older.
+    Old,
+}
+
 impl Latest {
-    /// Whether a state is newer than what was published; then it is what was published.
+    /// What a state is.
+    #[must_use]
+    pub fn compare(&self, entity: Entity, id: &Arc<str>, updated: Option<SystemTime>, bytes: &[u8]) -> News {
+        match self.states.get(&(entity, Arc::clone(id))) {
+            Some(last) if updated < last.updated => News::Old,
+            // Without a time of its own, a record differs or it does not.
+            Some(last) if updated == last.updated && digest(bytes) == last.digest => News::Same,
+            Some(_) | None => News::New,
+        }
+    }
+
+    /// Whether a state is news; then it is what was published.
     pub fn admits(
         &mut self,
         entity: Entity,
@@ -40,20 +62,22 @@ impl Latest {
         updated: Option<SystemTime>,
         bytes: &[u8],
     ) -> bool {
-        let digest = digest(bytes);
-        if let Some(last) = self.states.get(&(entity, Arc::clone(id))) {
-            // Without a time of its own, a record differs or it does not.
-            if updated < last.updated || (updated == last.updated && digest == last.digest) {
-                return false;
-            }
+        let is_new = self.compare(entity, id, updated, bytes) == News::New;
+        if is_new {
+            self.remember(entity, id, updated, digest(bytes));
         }
-        self.remember(entity, id, updated, digest);
-        true
+        is_new
     }
 
     /// The entity is gone, or nobody knows how it is: any state is news.
     pub fn forget(&mut self, entity: Entity, id: &Arc<str>) {
         self.states.remove(&(entity, Arc::clone(id)));
+    }
+
+    /// Everything is news.
+    pub fn clear(&mut self) {
+        self.states.clear();
+        self.order.clear();
     }
 
     fn remember(&mut self, entity: Entity, id: &Arc<str>, updated: Option<SystemTime>, digest: u64) {

@@ -19,6 +19,9 @@ use crate::{
     telemetry::metrics::DeadLetter,
 };
 
+/// A record that is under way for longer may arrive when its partition is already somebody else's: the
+/// process stood still, or Kafka was away.
+const LATE: Duration = Duration::from_secs(4);
 /// Wait before a topic that is missing or forbidden is tried again.
 const TOPIC_WAIT: Duration = Duration::from_secs(1);
 
@@ -56,8 +59,15 @@ impl Purpose {
 /// What became of a record.
 #[derive(Debug)]
 pub enum Settled {
-    /// Kafka has it, or has something newer.
+    /// Kafka has it, or gets something newer.
     Taken(Purpose),
+    /// Kafka has it, but so late that somebody else may have written before, or has.
+    Late {
+        /// What it was for.
+        purpose: Purpose,
+        /// Its partition is known to be somebody else's.
+        is_disowned: bool,
+    },
     /// Kafka will not take it.
     Refused {
         /// What it was for.
@@ -81,6 +91,10 @@ struct Sending {
     superseded: bool,
     /// The client has it, with no other of its topic.
     is_alone: bool,
+    /// When the client got it first.
+    sent_at: Option<Instant>,
+    /// Its partition is somebody else's: it is not sent again.
+    is_disowned: bool,
 }
 
 /// Records between the enricher and its producer.
@@ -132,6 +146,14 @@ impl Outbox {
         self.open.values().any(|sending| sending.purpose.origins().iter().any(&place))
     }
 
+    /// What answers events that were read there is nobody's any more: what was not sent is not, and what
+    /// was is late.
+    pub fn disown(&mut self, place: impl Fn(&Origin) -> bool) {
+        for sending in self.open.values_mut() {
+            sending.is_disowned |= sending.purpose.origins().iter().any(&place);
+        }
+    }
+
     /// Puts a record in.
     pub fn push(&mut self, record: Record, purpose: Purpose, now: Instant) {
         self.next += 1;
@@ -144,8 +166,16 @@ impl Outbox {
                 older.superseded = true;
             }
         }
-        let sending =
-            Sending { record, purpose, attempts: 0, since: now, superseded: false, is_alone: false };
+        let sending = Sending {
+            record,
+            purpose,
+            attempts: 0,
+            since: now,
+            superseded: false,
+            is_alone: false,
+            sent_at: None,
+            is_disowned: false,
+        };
         self.open.insert(self.next, sending);
         self.ready.push_back((now, self.next));
     }
@@ -157,13 +187,13 @@ impl Outbox {
         mut send: impl FnMut(&Record, u64) -> Result<(), SendError>,
     ) -> Vec<Settled> {
         let mut settled = Vec::new();
-        if self.send_lone(&mut send, &mut settled).is_err() {
+        if self.send_lone(now, &mut send, &mut settled).is_err() {
             return settled;
         }
         let mut later = VecDeque::new();
         while let Some((at, ticket)) = self.ready.pop_front() {
             let Some(sending) = self.open.get_mut(&ticket) else { continue };
-            if sending.superseded {
+            if sending.superseded || sending.is_disowned {
                 settled.extend(self.taken(ticket));
                 continue;
             }
@@ -174,6 +204,7 @@ impl Outbox {
             match send(&sending.record, ticket) {
                 Ok(()) => {
                     sending.attempts += 1;
+                    sending.sent_at.get_or_insert(now);
                     *self.in_flight.entry(Arc::clone(&sending.record.topic)).or_default() += 1;
                 }
                 Err(SendError::QueueFull | SendError::Down) => {
@@ -190,6 +221,7 @@ impl Outbox {
     /// One record of each topic that nothing else is under way to.
     fn send_lone(
         &mut self,
+        now: Instant,
         send: &mut impl FnMut(&Record, u64) -> Result<(), SendError>,
         settled: &mut Vec<Settled>,
     ) -> Result<(), SendError> {
@@ -198,13 +230,14 @@ impl Outbox {
         for topic in topics {
             let Some(&ticket) = self.lone.get(&topic).and_then(VecDeque::front) else { continue };
             let Some(sending) = self.open.get_mut(&ticket) else { continue };
-            if sending.superseded {
+            if sending.superseded || sending.is_disowned {
                 settled.extend(self.taken(ticket));
                 continue;
             }
             match send(&sending.record, ticket) {
                 Ok(()) => {
                     sending.attempts += 1;
+                    sending.sent_at.get_or_insert(now);
                     sending.is_alone = true;
                     self.in_flight.insert(topic, 1);
                 }
@@ -240,8 +273,16 @@ impl Outbox {
             }
         }
         let again = match result {
-            Ok(_) => return self.taken(ticket),
-            Err(_) if sending.superseded => return self.taken(ticket),
+            Ok(_) => {
+                let is_late = sending.sent_at.is_some_and(|at| now.saturating_duration_since(at) > LATE);
+                let is_disowned = sending.is_disowned;
+                if is_disowned || is_late {
+                    let purpose = self.remove(ticket)?.purpose;
+                    return Some(Settled::Late { purpose, is_disowned });
+                }
+                return self.taken(ticket);
+            }
+            Err(_) if sending.superseded || sending.is_disowned => return self.taken(ticket),
             Err(Refusal::Rejected(code)) => return self.refuse(ticket, DeadLetter::Rejected, code),
             Err(Refusal::TooLarge) if was_alone => return self.refuse_as_too_large(ticket, "topic takes"),
             Err(Refusal::TooLarge) => {

@@ -10,7 +10,7 @@ mod rebalance;
 mod view;
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, VecDeque},
     sync::Arc,
     time::{Duration, Instant, SystemTime},
 };
@@ -102,12 +102,16 @@ pub(super) struct Shell {
     /// When the process last came round: a gap says that it was frozen.
     came_round: Instant,
     quiet_until: Option<Instant>,
+    /// Records that arrived late, and when.
+    late: VecDeque<(Instant, Round)>,
 }
 
 /// A process that did not come round for so long may have lost its partitions without knowing it.
 const FROZEN: Duration = Duration::from_secs(4);
 /// How long it then waits to be told.
 const QUIET: Duration = Duration::from_secs(4);
+/// How long after a late record its partition may turn out to be somebody else's.
+const DOUBT: Duration = Duration::from_secs(10);
 
 impl Shell {
     pub(super) fn new(
@@ -143,6 +147,7 @@ impl Shell {
             restart_waits: Backoff::new(RESTART_WAITS.0, RESTART_WAITS.1),
             came_round: now,
             quiet_until: None,
+            late: VecDeque::new(),
             parts,
         }
     }
@@ -205,6 +210,7 @@ impl Shell {
         self.regulate(now);
         if now >= self.tick_at {
             self.tick_at = now + TICK;
+            self.late.retain(|(at, _)| now.duration_since(*at) < DOUBT);
             self.tick(now);
         }
     }
@@ -369,6 +375,7 @@ impl Shell {
                 }
                 self.completed(&purpose, now);
             }
+            Settled::Late { purpose, is_disowned } => self.late(purpose, is_disowned, now),
             Settled::Refused { purpose, reason, detail, attempts } => {
                 self.refused(purpose, reason, detail, attempts, now);
             }
@@ -402,6 +409,21 @@ impl Shell {
             && let Some(offset) = round.parked
         {
             self.unpark(&round.newest, offset, now);
+        }
+    }
+
+    /// It is remembered for as long as it may come out that its partition was lost before.
+    fn late(&mut self, purpose: Purpose, is_disowned: bool, now: Instant) {
+        if let Purpose::Entity(round) | Purpose::Tombstone(round) = &purpose {
+            self.published(round, matches!(purpose, Purpose::Entity(_)), now);
+        }
+        self.completed(&purpose, now);
+        match purpose {
+            Purpose::Entity(round) | Purpose::Tombstone(round) if is_disowned => {
+                self.overwritten(vec![round], now)
+            }
+            Purpose::Entity(round) | Purpose::Tombstone(round) => self.late.push_back((now, round)),
+            _ => {}
         }
     }
 

@@ -219,6 +219,9 @@ impl Cluster {
             // The new group protocol moves partitions with heartbeats, by default one in 5 s.
             ("group.consumer.heartbeat.interval.ms", "500"),
             ("group.consumer.min.heartbeat.interval.ms", "500"),
+            // A member that was killed is missed after 6 s instead of 45.
+            ("group.consumer.session.timeout.ms", "6000"),
+            ("group.consumer.min.session.timeout.ms", "6000"),
             // The default of 128 MiB is too much for a small heap.
             ("log.cleaner.dedupe.buffer.size", "8388608"),
             // Hundreds of small partitions: 10 MiB of index each would be allocated ahead.

@@ -7,7 +7,7 @@ use std::{
         atomic::{AtomicBool, Ordering},
     },
     thread::{self, JoinHandle},
-    time::{Duration, Instant, SystemTime},
+    time::{Duration, Instant},
 };
 
 use rdkafka::{
@@ -25,8 +25,6 @@ pub struct Last {
     pub headers: BTreeMap<String, String>,
     /// Records of this key so far.
     pub count: usize,
-    /// When it was seen.
-    pub seen: SystemTime,
 }
 
 /// By topic, without the prefix, and key.
@@ -74,7 +72,7 @@ impl View {
                         let mut table = table.lock().unwrap_or_else(PoisonError::into_inner);
                         let place = (topic, key);
                         let count = table.get(&place).map_or(0, |last| last.count) + 1;
-                        table.insert(place, Last { value, headers, count, seen: SystemTime::now() });
+                        table.insert(place, Last { value, headers, count });
                     }
                 }
             }

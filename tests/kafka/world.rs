@@ -99,7 +99,9 @@ impl World {
         let token_file = setup.dir().join("client-token");
         fs::write(&token_file, &simulator.client_token).expect("the client token is written");
         let credentials = setup.dir().join("credentials.json");
+        let group = setup.topic("enricher");
         let setup = setup
+            .set("enricher.group_id", group)
             .set("connector.platform_address", simulator.platform.clone())
             .set("connector.client_token_file", token_file.display().to_string())
             .set("connector.request_timeout", "3s")
@@ -110,7 +112,8 @@ impl World {
             .set("enricher.park_after", "2s")
             .set("enricher.probe_interval", "1s");
         let setup = set(setup);
-        let world_credentials = serde_json::to_string(&simulator.connections()).expect("connections are JSON");
+        let world_credentials =
+            serde_json::to_string(&simulator.connections()).expect("connections are JSON");
         fs::write(&credentials, world_credentials).expect("the credentials are written");
         setup.command(&["topics", "apply"]).must_exit(0);
         let ingress = setup.start().await;
@@ -191,8 +194,10 @@ impl World {
             let some: Vec<_> = wrong.iter().take(3).collect();
             assert!(
                 Instant::now() < deadline,
-                "{} entities are not on their topics as they are: {some:#?}\n{}",
+                "{} entities are not on their topics as they are: {some:#?}\n{:?} {:#?}\n{}",
                 wrong.len(),
+                self.dead_letters(),
+                self.buried(),
                 logs()
             );
             sleep(Duration::from_millis(200)).await;
@@ -209,8 +214,9 @@ impl World {
             .filter_map(|truth| {
                 let last = table.get(&(truth.topic(), truth.id.clone()));
                 let value = last.and_then(|last| last.value.as_deref());
-                (value != Some(truth.record.get()))
-                    .then(|| format!("{} {}: {value:?} instead of {}", truth.kind, truth.id, truth.record.get()))
+                (value != Some(truth.record.get())).then(|| {
+                    format!("{} {}: {value:?} instead of {}", truth.kind, truth.id, truth.record.get())
+                })
             })
             .collect()
     }
@@ -222,6 +228,12 @@ impl World {
             let highest = token["HighestInWindow"].as_u64().expect("a count");
             assert!(highest <= limit, "{highest} requests in a window of {limit}: {token}");
         }
+    }
+
+    /// Some dead letters with what is said of them.
+    fn buried(&self) -> Vec<String> {
+        let dead = self.view.table().into_iter().filter(|((topic, _), _)| topic == "dead-letters");
+        dead.take(5).map(|(_, last)| format!("{:?} {:?}", last.value, last.headers)).collect()
     }
 
     /// Dead letters by reason.

@@ -163,6 +163,17 @@ impl Lane {
         self.hold.take().is_some()
     }
 
+    /// Tries at once and with new patience what it was unavailable for. Says whether it was.
+    pub(super) fn retry(&mut self, now: Instant) -> bool {
+        let hold = self.hold.as_mut().filter(|hold| hold.reason == HoldReason::Unavailable);
+        if let Some(hold) = hold {
+            (hold.since, hold.until) = (now, Some(now));
+            hold.waits = Backoff::new(WAITS.0, WAITS.1);
+            return true;
+        }
+        false
+    }
+
     /// Held until a time, or by a back-off of its own that grows.
     pub(super) fn hold(&mut self, reason: HoldReason, until: Option<Instant>, now: Instant) {
         let hold = self.hold.get_or_insert_with(|| Hold {
@@ -175,7 +186,7 @@ impl Lane {
         hold.until = match reason {
             HoldReason::NoCredentials => None,
             HoldReason::Unauthorized => until,
-            HoldReason::Throttled | HoldReason::Unavailable => {
+            HoldReason::Throttled | HoldReason::Unavailable | HoldReason::Overwritten => {
                 let own = now + hold.waits.next().unwrap_or(WAITS.1);
                 Some(until.map_or(own, |until| until.max(own)))
             }

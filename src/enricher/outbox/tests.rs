@@ -160,6 +160,25 @@ fn what_the_client_has_no_room_for_goes_first_next_time_and_what_it_never_takes_
     );
 }
 
+#[test]
+fn what_arrives_late_or_for_others_says_so_and_what_was_not_sent_is_not() {
+    let mut desk = Desk::new();
+    desk.entity("a", 0);
+    desk.send();
+    desk.now += LATE + Duration::from_millis(1);
+    assert!(matches!(desk.report(PLACED), Some(Settled::Late { is_disowned: false, .. })));
+    desk.entity("b", 1);
+    desk.entity("c", 2);
+    desk.send();
+    desk.entity("d", 3);
+    desk.outbox.disown(|_| true);
+    assert!(matches!(desk.report(PLACED), Some(Settled::Late { is_disowned: true, .. })));
+    assert_eq!(offsets(desk.report(Err(Refusal::Lost))), [2], "not sent again");
+    let settled = desk.outbox.send(desk.now, |_, _| panic!("sent for others"));
+    assert_eq!(settled.len(), 1);
+    assert!(desk.outbox.is_empty());
+}
+
 #[derive(Clone, Debug)]
 enum Step {
     Push { key: u8, topic: u8 },
@@ -217,7 +236,7 @@ proptest! {
             prop_assert!(place.is_some(), "ticket {ticket} has been settled before");
             match settled {
                 None => return Ok(()),
-                Some(Settled::Taken(_)) => {
+                Some(Settled::Taken(_) | Settled::Late { .. }) => {
                     if let (Answer::Taken, Some(place)) = (answer, place) { kafka.insert(place, ticket); }
                 }
                 Some(Settled::Refused { .. }) => refused.push(ticket),

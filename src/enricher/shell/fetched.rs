@@ -4,7 +4,10 @@ use super::*;
 use crate::{
     connector::{self, Cause as Why},
     credentials::{Integration, State},
-    enricher::coalesce::{Group as Lane, HoldReason},
+    enricher::{
+        coalesce::{Group as Lane, HoldReason},
+        latest::News,
+    },
     telemetry::{family::Label as _, metrics::enricher::Retry},
 };
 
@@ -19,6 +22,13 @@ impl Shell {
         let key = |id: &Arc<str>| Key { group: group.clone(), id: Arc::clone(id) };
         let Fetched { found, missing, failed, fetched_at } = fetched;
         for found in found {
+            if self.is_unchanged(&batch, &found) {
+                // What was told may not be readable yet (contract 6, 12).
+                self.parts.metrics.retries.of(Retry::Unchanged).inc();
+                let at = now + self.parts.config.recheck_after;
+                self.coalescer.again(&key(&found.id), batch.number, at, Some(fetch::Round::Again));
+                continue;
+            }
             if let Some(round) = self.coalescer.found(&key(&found.id), batch.number, now) {
                 let fetch::Found { updated, bytes, operation, .. } = found;
                 let found = Entity { updated, bytes, operation: Some(operation), as_of: fetched_at };
@@ -38,6 +48,12 @@ impl Shell {
         if answered {
             self.parts.store.accepted(&integration);
         }
+    }
+
+    /// Whether what is asked for the first time is as it was published.
+    fn is_unchanged(&self, batch: &Batch, found: &fetch::Found) -> bool {
+        let known = self.latest.compare(batch.group.entity, &found.id, found.updated, &found.bytes);
+        batch.attempt == fetch::Round::First && known == News::Same
     }
 
     /// Not returned: asked for once more, since reading lags behind writing (contract 6, 12).

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::*;
-use crate::{enricher::offsets::Partition, kafka::group::Place};
+use crate::{enricher::offsets::Partition, kafka::group::Place, telemetry::metrics::connector::Circuit};
 
 /// Events that are taken and not completed, over all partitions.
 const PENDING_MAX: usize = 100_000;
@@ -18,6 +18,8 @@ const REWIND_REST: (Duration, u32) = (Duration::from_secs(2), 10);
 /// What flows and what does not.
 #[derive(Debug, Default)]
 pub(super) struct Flow {
+    /// As it was when it was last looked at.
+    circuit: Option<Circuit>,
     pub(super) assigned: BTreeSet<Place>,
     paused: BTreeSet<Place>,
     /// Parked partitions that have not been read to their end, since when.
@@ -78,9 +80,13 @@ impl Flow {
 
 impl Shell {
     pub(super) fn regulate(&mut self, now: Instant) {
-        let away = self.parts.client.breaker().is_open();
+        let circuit = self.parts.client.breaker().state();
+        let away = circuit != Circuit::Closed;
         if away {
             self.coalescer.excuse(now);
+        }
+        if self.flow.circuit.replace(circuit) != Some(circuit) && circuit != Circuit::Open {
+            self.coalescer.retry(now);
         }
         // Resumed at half, so that it does not flutter.
         let bound = if self.flow.paused.is_empty() { 1 } else { 2 };

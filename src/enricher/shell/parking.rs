@@ -45,6 +45,9 @@ impl Shell {
         if parked::is_overdue(since, self.parts.config.park_limit, at) {
             return self.bury_parked(event, offset, reason, since, now);
         }
+        if reason == HoldReason::Overwritten {
+            self.latest.forget(event.entity, &event.id);
+        }
         if self.can_be_fetched(&event) {
             self.coalescer.add(event, Some(offset), now);
         }
@@ -82,7 +85,9 @@ impl Shell {
         let dead = match reason {
             HoldReason::NoCredentials => DeadLetter::NoCredentials,
             HoldReason::Unauthorized => DeadLetter::Unauthorized,
-            HoldReason::Throttled | HoldReason::Unavailable => DeadLetter::ParkedTooLong,
+            HoldReason::Throttled | HoldReason::Unavailable | HoldReason::Overwritten => {
+                DeadLetter::ParkedTooLong
+            }
         };
         let detail = format!("parked since {}: {}", humantime::format_rfc3339_seconds(since), reason.value());
         self.bury(Round::of(event, Some(offset), now), dead, detail, Stage::Enrich, now);
@@ -95,6 +100,21 @@ impl Shell {
             && !self.outbox.sends(&self.parts.names.parked(), key.as_bytes())
         {
             self.outbox.push(records::unparked(&self.parts.names, event), Purpose::Unpark, now);
+        }
+    }
+
+    /// Records that arrived late, of partitions that were lost meanwhile: the new owner may have written a
+    /// newer state before, which they have overwritten. It is asked to fetch them once more.
+    pub(super) fn overwritten(&mut self, rounds: Vec<Round>, now: Instant) {
+        if !rounds.is_empty() {
+            tracing::warn!(
+                entities = rounds.len(),
+                "records arrived after their partition was lost, its owner fetches them once more"
+            );
+            // Nothing of it is this instance's any more.
+            let orphans =
+                rounds.into_iter().map(|round| Round { origins: Vec::new(), parked: None, ..round });
+            self.park(orphans.collect(), HoldReason::Overwritten, now);
         }
     }
 

@@ -15,6 +15,8 @@ pub(super) fn place_of(((topic, partition), next): (Partition, i64)) -> (Place, 
 
 impl Shell {
     pub(super) fn assigned(&mut self, places: Vec<Place>) {
+        // Others may have published meanwhile.
+        self.latest.clear();
         self.flow.assign(places, &self.parts.names.parked(), Instant::now());
     }
 
@@ -30,6 +32,7 @@ impl Shell {
                 () = tokio::time::sleep_until(deadline) => break,
             }
         }
+        self.outbox.disown(|origin| gone.contains(&place(origin)));
         self.release(places)
     }
 
@@ -38,6 +41,13 @@ impl Shell {
         self.forget(places);
         self.release(places);
         self.quiet_until = None;
+        let gone: BTreeSet<_> = places.iter().cloned().collect();
+        let is_gone = |origin: &Origin| gone.contains(&place(origin));
+        self.outbox.disown(is_gone);
+        let late = std::mem::take(&mut self.late).into_iter();
+        let (theirs, ours): (Vec<_>, Vec<_>) = late.partition(|(_, round)| round.origins.iter().any(is_gone));
+        self.late = ours.into();
+        self.overwritten(theirs.into_iter().map(|(_, round)| round).collect(), Instant::now());
     }
 
     fn forget(&mut self, places: &[Place]) {

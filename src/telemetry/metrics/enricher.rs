@@ -27,13 +27,13 @@ EventOutcome, "outcome" {
 label!(/// Why nothing is asked for with an integration's token, and its events are parked.
 HoldReason, "reason" {
     NoCredentials = "no_credentials", Unauthorized = "unauthorized", Throttled = "throttled",
-    Unavailable = "unavailable",
+    Unavailable = "unavailable", Overwritten = "overwritten",
 });
 label!(/// Why something is asked for once more.
 Retry, "reason" {
     Throttled = "throttled", Unavailable = "unavailable", Timeout = "timeout", Transport = "transport",
     TooLarge = "too_large", BadRequest = "bad_request", Unauthorized = "unauthorized",
-    Conflict = "conflict", NotReturned = "not_returned",
+    Conflict = "conflict", NotReturned = "not_returned", Unchanged = "unchanged",
 });
 
 /// The enricher.

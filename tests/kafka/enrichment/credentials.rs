@@ -1,0 +1,197 @@
+//! Integrations that have no token, lose it, or get another; and the events that wait for them.
+
+use std::{
+    fs,
+    time::{Duration, Instant},
+};
+
+use mews_bridge::simulator::Config;
+use serde_json::json;
+use tokio::time::sleep;
+
+use crate::{
+    bridge::Bridge,
+    cluster::Cluster,
+    view::Last,
+    world::{World, quiet},
+};
+
+/// All hotels on one partition, so that one could be held up by another.
+async fn narrow(name: &str, config: Config) -> World {
+    World::on(&Cluster::shared().bootstrap(), name, config, |setup| setup.set("topics.partitions", 1)).await
+}
+
+fn parked(world: &World) -> Vec<Last> {
+    let table = world.view.table().into_iter().filter(|((topic, _), _)| topic == "parked");
+    table.map(|(_, last)| last).filter(|last| last.value.is_some()).collect()
+}
+
+async fn until_parked(world: &World, enricher: &Bridge, count: usize, reason: &str) {
+    let deadline = Instant::now() + Duration::from_secs(40);
+    loop {
+        let parked = parked(world);
+        if parked.len() == count {
+            for each in parked {
+                assert_eq!(each.headers["parked_reason"], reason, "{each:?}");
+            }
+            return;
+        }
+        assert!(Instant::now() < deadline, "{} are parked, not {count}\n{}", parked.len(), enricher.log());
+        sleep(Duration::from_millis(50)).await;
+    }
+}
+
+/// The parked topic says of every event that it waits no more.
+async fn until_nothing_is_parked(world: &World, enricher: &Bridge) {
+    until_parked(world, enricher, 0, "").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_that_is_revoked_in_mid_batch_parks_and_a_new_one_by_webhook_takes_up() {
+    let world = narrow("credentials-rekeyed", quiet()).await;
+    let mut enricher = world.enricher().await;
+    world.change(json!({ "hotel": 0, "kind": "customers", "count": 5 })).await;
+    world.until_true(&[&enricher]).await;
+    world.turn(json!({ "latency": "500ms" })).await;
+    world.change(json!({ "hotel": 0, "kind": "reservations", "count": 20 })).await;
+    world.change(json!({ "hotel": 0, "kind": "customers", "count": 20 })).await;
+    world.simulator.flush().await;
+    world.act(0, "revoke", true).await;
+    world.turn(json!({ "latency": "0s" })).await;
+    world.change(json!({ "hotel": 0, "kind": "payments", "count": 10 })).await;
+    world.simulator.flush().await;
+    // What was not answered before is parked, and completed on its partition.
+    for kind in ["PaymentUpdated", "ServiceOrderUpdated", "CustomerAdded", "CustomerUpdated"] {
+        let topic = world.setup.topic(&format!("events.{kind}"));
+        enricher.until_metric("enricher_lag_records", &[("topic", &topic)], 0.0).await;
+    }
+    let waiting = parked(&world);
+    assert!(
+        waiting.len() >= 10 && waiting.iter().all(|each| each.headers["parked_reason"] == "unauthorized")
+    );
+    // The neighbours on the partition are as fast as ever, and its offset moves.
+    for _ in 0..10 {
+        let ids = world.change(json!({ "hotel": 1, "kind": "resources", "count": 1 })).await;
+        let begin = Instant::now();
+        while world.view.last("entities.resources", &ids[0]).is_none() {
+            assert!(begin.elapsed() < Duration::from_secs(10), "held up by a neighbour\n{}", enricher.log());
+            sleep(Duration::from_millis(20)).await;
+        }
+    }
+    enricher
+        .until_metric("enricher_lag_records", &[("topic", &world.setup.topic("events.PaymentUpdated"))], 0.0)
+        .await;
+    enricher
+        .until_metric("enricher_lag_records", &[("topic", &world.setup.topic("events.ResourceUpdated"))], 0.0)
+        .await;
+    // A new key, and Mews says so.
+    world.act(0, "regenerate", false).await;
+    world.until_true(&[&enricher]).await;
+    until_nothing_is_parked(&world, &enricher).await;
+    assert_eq!(world.dead_letters(), [].into());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn events_without_credentials_wait_and_are_taken_up_when_they_come() {
+    let world = narrow("credentials-missing", quiet()).await;
+    let file = world.setup.dir().join("credentials.json");
+    let all = fs::read(&file).expect("the credentials");
+    fs::write(&file, serde_json::to_vec(&world.simulator.connections()[1..]).expect("JSON"))
+        .expect("written");
+    let mut enricher = world.enricher().await;
+    world.change(json!({ "hotel": 0, "kind": "resources", "count": 7 })).await;
+    world.change(json!({ "hotel": 1, "kind": "resources", "count": 7 })).await;
+    until_parked(&world, &enricher, 7, "no_credentials").await;
+    enricher.until_metric("enricher_parked_records", &[("reason", "no_credentials")], 7.0).await;
+    let state = enricher.admin("/state").await.text();
+    assert!(state.contains("without_credentials"), "{state}");
+    fs::write(&file, all).expect("written");
+    world.until_true(&[&enricher]).await;
+    until_nothing_is_parked(&world, &enricher).await;
+    enricher.until_metric("enricher_parked_records", &[("reason", "no_credentials")], 0.0).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn parked_work_is_taken_over_by_another_instance() {
+    let world = narrow("credentials-takeover", quiet()).await;
+    let mut first = world.enricher().await;
+    world.act(0, "revoke", true).await;
+    world.change(json!({ "hotel": 0, "kind": "resources", "count": 7 })).await;
+    until_parked(&world, &first, 7, "unauthorized").await;
+    let topic = world.setup.topic("events.ResourceUpdated");
+    first.until_metric("enricher_lag_records", &[("topic", &topic)], 0.0).await;
+    assert_eq!(first.stop(), 0);
+    let second = world.enricher().await;
+    world.act(0, "regenerate", false).await;
+    world.until_true(&[&second]).await;
+    until_nothing_is_parked(&world, &second).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_parked_for_too_long_becomes_dead_letters() {
+    let world = World::on(&Cluster::shared().bootstrap(), "credentials-never", quiet(), |setup| {
+        setup.set("enricher.park_after", "500ms").set("enricher.park_limit", "3s")
+    })
+    .await;
+    fs::write(world.setup.dir().join("credentials.json"), "[]").expect("written");
+    let enricher = world.enricher().await;
+    world.change(json!({ "kind": "resources", "count": 3 })).await;
+    let deadline = Instant::now() + Duration::from_secs(40);
+    while world.dead_letters().values().sum::<usize>() < 3 {
+        assert!(Instant::now() < deadline, "{:?}\n{}", world.dead_letters(), enricher.log());
+        sleep(Duration::from_millis(50)).await;
+    }
+    assert_eq!(world.dead_letters(), [("no_credentials".to_owned(), 3)].into());
+    until_nothing_is_parked(&world, &enricher).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_operation_that_is_not_permitted_holds_up_only_its_own_kind() {
+    let world = narrow("credentials-permission", quiet()).await;
+    let enricher = world.enricher().await;
+    let integration = world.simulator.connections()[0].integration_id.to_string();
+    world.turn(json!({ "not_permitted": { integration: ["customers"] } })).await;
+    world.change(json!({ "hotel": 0, "kind": "customers", "count": 5 })).await;
+    let ids = world.change(json!({ "hotel": 0, "kind": "resources", "count": 1 })).await;
+    until_parked(&world, &enricher, 5, "unauthorized").await;
+    assert!(world.view.last("entities.resources", &ids[0]).is_some());
+    world.turn(json!({ "not_permitted": null })).await;
+    // Found out by trying now and then.
+    world.until_true(&[&enricher]).await;
+    until_nothing_is_parked(&world, &enricher).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn webhooks_alone_bring_tokens_and_take_them_away() {
+    let mut config = quiet();
+    config.announce = true;
+    let world = World::on(&Cluster::shared().bootstrap(), "credentials-webhooks", config, |setup| {
+        setup.unset("credentials.file")
+    })
+    .await;
+    let enricher = world.enricher().await;
+    world.change(json!({ "hotel": 0, "kind": "resources", "count": 3 })).await;
+    world.until_true(&[&enricher]).await;
+    world.act(0, "disable", false).await;
+    world.simulator.flush().await;
+    world.change(json!({ "hotel": 0, "kind": "resources", "count": 3 })).await;
+    until_parked(&world, &enricher, 3, "unauthorized").await;
+    world.act(0, "enable", false).await;
+    world.until_true(&[&enricher]).await;
+    until_nothing_is_parked(&world, &enricher).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn portfolio_tokens_and_second_integrations_are_served() {
+    let mut config = quiet();
+    (config.hotels, config.portfolio_hotels, config.second_integrations) = (5, 2, 1);
+    let world = World::new("credentials-portfolio", config).await;
+    let enricher = world.enricher().await;
+    for hotel in 0..5 {
+        for kind in ["customers", "reservations", "products"] {
+            world.change(json!({ "hotel": hotel, "kind": kind, "count": 3 })).await;
+        }
+    }
+    world.until_true(&[&enricher]).await;
+    assert_eq!(world.dead_letters(), [].into());
+}
