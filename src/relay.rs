@@ -18,6 +18,7 @@
 
 pub mod leftovers;
 
+mod acquaintance;
 pub mod capacity;
 mod credentials;
 mod cursor;
@@ -33,6 +34,7 @@ mod notice;
 mod open;
 mod shell;
 mod value;
+mod verdict;
 mod view;
 
 use std::{path::PathBuf, sync::Arc, time::Duration};

@@ -420,7 +420,7 @@ impl Shell {
         self.completed(&purpose, now);
         match purpose {
             Purpose::Entity(round) | Purpose::Tombstone(round) if is_disowned => {
-                self.overwritten(vec![round], now)
+                self.overwritten(vec![round], now);
             }
             Purpose::Entity(round) | Purpose::Tombstone(round) => self.late.push_back((now, round)),
             _ => {}

@@ -146,6 +146,9 @@ impl ProducerContext for Callbacks {
 
     fn delivery(&self, result: &DeliveryResult<'_>, ticket: usize) {
         let result = match result {
+            // librdkafka has concluded it from what came after it, and may be wrong: a partition that
+            // knows nothing of a producer takes a second batch without the first (KIP-360).
+            Ok(message) if message.offset() < 0 => Err(Code::OutOfOrderSequenceNumber),
             Ok(message) => Ok(Placed { partition: message.partition(), offset: message.offset() }),
             Err((error, _)) => Err(error.rdkafka_error_code().unwrap_or(Code::Unknown)),
         };

@@ -26,9 +26,10 @@ use super::{
     draft::{Draft, Form, Part},
     fan_out::FanOut,
     item::{Content, Item},
-    lane::{Lane, Limits, Position, Verdict},
+    lane::{Lane, Limits, Position},
     notice::Notice,
     open::Open,
+    verdict::Verdict,
 };
 use crate::{
     journal::{Completed, Location, Sequence},

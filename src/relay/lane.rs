@@ -9,7 +9,8 @@
 //! back to the lane is sent again from there: nothing more is sent until all in flight have come
 //! back, then everything from the first refused one on goes out in order once more. A later record
 //! of the same key that was acknowledged meanwhile goes out again behind it, so that the last
-//! thing a subscriber sees of a key is the newest.
+//! thing a subscriber sees of a key is the newest. Until the first record of a key has arrived, no other
+//! of it is in flight ([`super::acquaintance`]).
 //!
 //! Refusals are judged only of a record that was alone in flight, because a broker refuses a whole
 //! batch for one of its records (reference: Kafka, "Faults"); so a record that is too large for a
@@ -27,10 +28,12 @@ use std::{
 };
 
 use super::{
+    acquaintance::Acquaintance,
     capacity::Capacity,
     draft::Form,
     hold::Hold,
     item::{Company, Content, Item, Progress},
+    verdict::{Change, Verdict},
 };
 use crate::{
     journal::Sequence,
@@ -54,30 +57,6 @@ pub struct Limits {
     pub give_up_after: Option<Duration>,
 }
 
-/// What a report means for the item it is about.
-#[derive(Debug)]
-pub enum Verdict {
-    /// It is in the topic.
-    Acknowledged,
-    /// It will be sent again.
-    Again,
-    /// It was given up before; nobody waits for it.
-    Discarded,
-    /// The topic will never take it; it has left the lane.
-    Never(Item, metrics::DeadLetter, String),
-}
-
-/// What became of a lane, for the log.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Change {
-    /// Nothing flows: a broker says that the topic is not to be had.
-    Held(TopicProblem),
-    /// It flows again.
-    Flowing,
-    /// Small records were refused as too large: one at a time for this long.
-    OneAtATime(Duration),
-}
-
 /// The records of one topic.
 #[derive(Debug)]
 pub struct Lane {
@@ -85,6 +64,7 @@ pub struct Lane {
     pub topic: Arc<str>,
     limits: Limits,
     capacity: Capacity,
+    keys: Acquaintance,
     items: VecDeque<Item>,
     /// Position of the front item.
     first: Position,
@@ -130,6 +110,7 @@ impl Lane {
             topic,
             limits,
             capacity,
+            keys: Acquaintance::default(),
             items: VecDeque::new(),
             first: 0,
             next: 0,
@@ -180,7 +161,7 @@ impl Lane {
             Flight::Shared(0) => true,
             Flight::Shared(_) => {
                 let item = self.get(self.next)?;
-                self.company(item, now) == Company::Any && self.fits(item)
+                self.keys.admits(item.key) && self.company(item, now) == Company::Any && self.fits(item)
             }
         };
         free.then_some(self.next)
@@ -209,7 +190,7 @@ impl Lane {
     /// The client has taken the record that [`Self::next`] named.
     pub fn sent(&mut self, position: Position, now: Instant) {
         let Some(item) = self.get(position) else { return };
-        let (company, bytes) = (self.company(item, now), framed(item));
+        let (company, bytes, key) = (self.company(item, now), framed(item), item.key);
         self.flight = match self.flight {
             Flight::Shared(0) if company == Company::Alone => Flight::Alone,
             Flight::Shared(count) => Flight::Shared(count + 1),
@@ -217,6 +198,7 @@ impl Lane {
         };
         self.flight_bytes += bytes;
         self.next = position + 1;
+        self.keys.sent(key);
         if let Some(item) = self.get_mut(position) {
             item.progress = Progress::InFlight;
         }
@@ -244,6 +226,12 @@ impl Lane {
             (0, _) | (_, None) => 0,
             (_, Some(item)) => self.flight_bytes.saturating_sub(framed(item)),
         };
+        if let Some(key) = self.get(position).map(|item| item.key) {
+            match &result {
+                Ok(()) => self.keys.arrived(key),
+                Err(refusal) => self.keys.came_back(key, *refusal == Refusal::Lost),
+            }
+        }
         let Some(item) = self.get_mut(position) else { return Verdict::Again };
         if item.progress == Progress::Leaving {
             item.progress = Progress::Discarded;

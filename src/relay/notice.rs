@@ -4,7 +4,7 @@
 
 use std::{sync::Arc, time::SystemTime};
 
-use super::lane::Change;
+use super::verdict::Change;
 use crate::telemetry::metrics::{self, Stage};
 
 /// One thing that happened.

@@ -179,7 +179,8 @@ fn nothing_is_sent_while_the_client_is_down() {
 #[test]
 fn a_record_that_the_client_will_not_take_is_judged_like_one_that_came_back() {
     let mut world = World::new(After::Refuses);
-    world.accept(0, &[(0, Size::Small), (0, Size::Small)]);
+    world.accept(0, &[(0, Size::Small)]);
+    world.accept(1, &[(0, Size::Small)]);
     let Some(Step::Send(first)) = world.deliver.next(world.now) else { panic!("nothing to send") };
     world.deliver.sent(first, Ok(()), world.now);
     let Some(Step::Send(second)) = world.deliver.next(world.now) else { panic!("nothing to send") };
