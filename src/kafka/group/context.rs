@@ -9,7 +9,7 @@ use std::{
 };
 
 use rdkafka::{
-    ClientContext, Offset, TopicPartitionList,
+    ClientContext, TopicPartitionList,
     client::OAuthToken,
     config::RDKafkaLogLevel,
     consumer::{BaseConsumer, Consumer as _, ConsumerContext, RebalanceProtocol},
@@ -17,7 +17,7 @@ use rdkafka::{
     types::RDKafkaRespErr,
 };
 
-use super::{Place, commits::Offsets, standing::Standing, statistics::GroupStatistics};
+use super::{standing::Standing, statistics::GroupStatistics};
 use crate::{
     kafka::{
         callbacks,
@@ -25,7 +25,10 @@ use crate::{
         oauth::{self, Tokens},
         refusal,
     },
-    telemetry::metrics::ProduceError,
+    telemetry::{
+        family::Counters,
+        metrics::{ProduceError, enricher::Commit},
+    },
 };
 
 /// Complaints that are remembered, so that each is told once.
@@ -35,6 +38,7 @@ const COMPLAINTS_MAX: usize = 64;
 pub(super) struct Context {
     tokens: Option<Tokens>,
     standing: Arc<Standing>,
+    commits: Counters<Commit>,
     noted: Mutex<Noted>,
     is_closing: AtomicBool,
 }
@@ -43,7 +47,6 @@ pub(super) struct Context {
 #[derive(Default)]
 pub(super) struct Noted {
     pub(super) rebalances: Vec<Rebalanced>,
-    pub(super) commits: Vec<Committed>,
     pub(super) statistics: Option<GroupStatistics>,
     pub(super) is_fatal: bool,
     link: Link,
@@ -53,25 +56,18 @@ pub(super) struct Noted {
 /// What a rebalance wants; librdkafka waits until it is done.
 pub(super) enum Rebalanced {
     Assign(TopicPartitionList),
-    Revoke { list: TopicPartitionList, is_lost: bool },
-}
-
-/// How a commit ended.
-pub(super) struct Committed {
-    pub(super) offsets: Offsets,
-    pub(super) failure: Option<String>,
+    Revoke(TopicPartitionList),
 }
 
 impl Context {
-    pub(super) fn new(tokens: Option<Tokens>, standing: Arc<Standing>) -> Self {
-        Self { tokens, standing, noted: Mutex::default(), is_closing: AtomicBool::new(false) }
+    pub(super) fn new(tokens: Option<Tokens>, standing: Arc<Standing>, commits: Counters<Commit>) -> Self {
+        Self { tokens, standing, commits, noted: Mutex::default(), is_closing: AtomicBool::new(false) }
     }
 
     /// What was told since the last call.
     pub(super) fn take(&self) -> Noted {
         self.with_noted(|noted| Noted {
             rebalances: std::mem::take(&mut noted.rebalances),
-            commits: std::mem::take(&mut noted.commits),
             statistics: noted.statistics.take(),
             is_fatal: noted.is_fatal,
             ..Noted::default()
@@ -85,6 +81,14 @@ impl Context {
 
     fn with_noted<T>(&self, act: impl FnOnce(&mut Noted) -> T) -> T {
         act(&mut self.noted.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// Takes partitions, as the protocol does it.
+pub(super) fn assign(consumer: &BaseConsumer<Context>, list: &TopicPartitionList) -> KafkaResult<()> {
+    match consumer.rebalance_protocol() {
+        RebalanceProtocol::Cooperative => consumer.incremental_assign(list),
+        RebalanceProtocol::Eager | RebalanceProtocol::None => consumer.assign(list),
     }
 }
 
@@ -165,23 +169,19 @@ impl ConsumerContext for Context {
         let rebalanced = if kind == RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS {
             Rebalanced::Assign(list)
         } else {
-            Rebalanced::Revoke { list, is_lost: consumer.assignment_lost() }
+            Rebalanced::Revoke(list)
         };
         self.with_noted(|noted| noted.rebalances.push(rebalanced));
     }
 
     fn commit_callback(&self, result: KafkaResult<()>, list: &TopicPartitionList) {
-        let mut failure = result.err().map(|error| error.to_string());
-        let mut offsets = Offsets::new();
-        for element in list.elements() {
-            if let (None, Err(error)) = (&failure, element.error()) {
-                failure = Some(error.to_string());
-            }
-            if let Offset::Offset(offset) = element.offset() {
-                offsets
-                    .insert(Place { topic: element.topic().into(), partition: element.partition() }, offset);
+        let of_each = || list.elements().iter().try_for_each(|element| element.error());
+        match result.and_then(|()| of_each()) {
+            Ok(()) => self.commits.of(Commit::Ok).inc(),
+            Err(error) => {
+                self.commits.of(Commit::Error).inc();
+                tracing::warn!(%error, "offsets could not be committed; those still assigned are tried again");
             }
         }
-        self.with_noted(|noted| noted.commits.push(Committed { offsets, failure }));
     }
 }

@@ -46,7 +46,8 @@ pub(super) fn start(parts: Parts) -> Result<(), Error> {
 
 impl Parts {
     fn client(&self, spoken: Spoken) -> Result<BaseConsumer<Context>, Error> {
-        let context = Context::new(self.config.tokens(None)?, Arc::clone(&self.standing));
+        let commits = self.metrics.commits.clone();
+        let context = Context::new(self.config.tokens(None)?, Arc::clone(&self.standing), commits);
         options(&self.config, &self.settings, spoken)?.create_with_context(context).map_err(Error::client)
     }
 
