@@ -15,6 +15,7 @@ mod samples;
 mod commands;
 mod crash;
 mod durability;
+mod group;
 mod harness;
 mod ordering;
 mod outage;

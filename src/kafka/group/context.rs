@@ -48,7 +48,8 @@ pub(super) struct Context {
 pub(super) struct Noted {
     pub(super) rebalances: Vec<Rebalanced>,
     pub(super) statistics: Option<GroupStatistics>,
-    pub(super) is_fatal: bool,
+    /// With what the client says of each.
+    pub(super) errors: Vec<(KafkaError, String)>,
     link: Link,
     told: BTreeSet<String>,
 }
@@ -69,9 +70,29 @@ impl Context {
         self.with_noted(|noted| Noted {
             rebalances: std::mem::take(&mut noted.rebalances),
             statistics: noted.statistics.take(),
-            is_fatal: noted.is_fatal,
+            errors: std::mem::take(&mut noted.errors),
             ..Noted::default()
         })
+    }
+
+    /// Tells of an error that is not fatal, once.
+    pub(super) fn complain(&self, error: &KafkaError, reason: &str) {
+        let code = error.rdkafka_error_code().unwrap_or(Code::Unknown);
+        self.standing.complain(reason);
+        let of_connection = matches!(refusal::label(code), ProduceError::Transport | ProduceError::Timeout);
+        let is_news = self.with_noted(|noted| {
+            let is_change = noted.link.error(code, reason).is_some();
+            let is_new = !of_connection
+                && code != Code::AllBrokersDown
+                && noted.told.len() < COMPLAINTS_MAX
+                && noted.told.insert(reason.to_owned());
+            is_change || is_new
+        });
+        if is_news {
+            tracing::warn!(reason, "the consumer group cannot be read as it should");
+        } else {
+            tracing::debug!(%error, reason, "consumer group");
+        }
     }
 
     /// From now on nobody waits for anything: partitions are given back as asked.
@@ -108,26 +129,8 @@ impl ClientContext for Context {
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
-        let code = error.rdkafka_error_code().unwrap_or(Code::Unknown);
-        if refusal::label(code) == ProduceError::Fatal {
-            // The thread asks for the cause, and decides.
-            return self.with_noted(|noted| noted.is_fatal = true);
-        }
-        self.standing.complain(reason);
-        let of_connection = matches!(refusal::label(code), ProduceError::Transport | ProduceError::Timeout);
-        let is_news = self.with_noted(|noted| {
-            let is_change = noted.link.error(code, reason).is_some();
-            let is_new = !of_connection
-                && code != Code::AllBrokersDown
-                && noted.told.len() < COMPLAINTS_MAX
-                && noted.told.insert(reason.to_owned());
-            is_change || is_new
-        });
-        if is_news {
-            tracing::warn!(reason, "the consumer group cannot be read as it should");
-        } else {
-            tracing::debug!(%error, reason, "consumer group");
-        }
+        // Whether it is fatal its code does not say: the thread asks, and decides.
+        self.with_noted(|noted| noted.errors.push((error, reason.to_owned())));
     }
 
     fn stats_raw(&self, statistics: &[u8]) {

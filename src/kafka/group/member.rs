@@ -150,7 +150,12 @@ impl<'a> Member<'a> {
             self.measure(&statistics);
         }
         self.rebalances.extend(noted.rebalances);
-        self.is_fatal = noted.is_fatal;
+        self.is_fatal |= !noted.errors.is_empty() && self.consumer.client().fatal_error().is_some();
+        if !self.is_fatal {
+            for (error, reason) in &noted.errors {
+                self.consumer.context().complain(error, reason);
+            }
+        }
         self.parts.standing.came_round(Instant::now());
         is_idle
     }

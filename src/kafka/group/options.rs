@@ -61,6 +61,10 @@ pub(super) fn options(config: &Config, settings: &Settings, spoken: Spoken) -> R
         Spoken::Classic => {
             options.remove("group.remote.assignor");
             options.set("partition.assignment.strategy", "range");
+            // How soon a member hears that others came or went.
+            if options.get("heartbeat.interval.ms").is_none() {
+                options.set("heartbeat.interval.ms", "1000");
+            }
         }
         Spoken::Consumer => {
             options.set("group.remote.assignor", "range");

@@ -166,7 +166,7 @@ async fn what_a_release_says_is_where_the_next_member_begins() {
 async fn a_commit_counts_without_a_release() {
     let kafka = Kafka::start(1);
     kafka.write("events", 0, 10);
-    let mut first = kafka.member(Protocol::Classic);
+    let mut first = kafka.member(Protocol::Consumer);
     first.assigned().await;
     first.read("events", 10).await;
     first.group.commit(vec![(at("events", 0), 3), (at("events", 7), 1)]);
@@ -174,7 +174,7 @@ async fn a_commit_counts_without_a_release() {
     until("the commit is answered", || commits.of(metrics::enricher::Commit::Ok).get() == 1).await;
     // As a process that dies: nobody is asked.
     drop(first);
-    let mut second = kafka.member(Protocol::Classic);
+    let mut second = kafka.member(Protocol::Consumer);
     second.assigned().await;
     assert_eq!(second.read("events", 7).await, (3..10).collect::<Vec<_>>());
     second.end(vec![]).await;

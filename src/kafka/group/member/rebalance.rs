@@ -125,6 +125,7 @@ impl Member<'_> {
         }
         self.parts.metrics.rebalances.of(Rebalance::Lost).inc();
         tracing::warn!(partitions = places.len(), "partitions were lost to other instances");
+        self.parts.standing.settled(false, self.spoken.name());
         self.unstore(places);
         self.forget(places);
         let known = self.parts.outbox.withdraw(places);
