@@ -9,6 +9,7 @@ use std::{
 use mews_bridge::{
     kafka::{
         Config,
+        embedded::Embedded,
         group::{Group, Happening, Place, Protocol, Settings},
     },
     telemetry::metrics::{Metrics, Names, enricher::Commit},
@@ -17,6 +18,7 @@ use rdkafka::{
     ClientConfig, Offset, TopicPartitionList,
     consumer::{BaseConsumer, Consumer as _},
     producer::{BaseProducer, BaseRecord, Producer as _},
+    types::{RDKafkaApiKey, RDKafkaRespErr},
 };
 use tokio::{sync::mpsc::Receiver, task::JoinHandle, time::timeout};
 
@@ -416,6 +418,11 @@ async fn who_does_not_read_stays_a_member_and_holds_nobody_up_for_long() {
         assert_eq!((told.len(), back.len()), (2, expected), "{protocol:?}");
         assert!(revoked.contains(&taken[0]), "{protocol:?}");
         assert_eq!(lazy.group.consuming(), Ok(()));
+        if let Some(place) = back.first() {
+            let records = scene.written(place).min(10);
+            let read = lazy.read(place, usize::try_from(records).unwrap()).await;
+            assert_eq!(read[..usize::try_from(records).unwrap()], (0..records).collect::<Vec<_>>());
+        }
         tokio::join!(lazy.end(vec![]), second.end(vec![]));
         assert_eq!(scene.committed(&taken[0]), None);
     }
@@ -437,8 +444,10 @@ async fn a_partition_is_kept_until_the_owner_gives_leave() {
         assert_eq!(places, [place.clone()]);
         // What the owner says meanwhile counts, and the other one waits.
         first.group.commit(vec![(place.clone(), 5)]);
+        let asked = Instant::now();
         let waits = timeout(Duration::from_secs(2), second.happenings.recv()).await;
         assert!(waits.is_err(), "{protocol:?}: {waits:?}");
+        assert!(first.group.polled_at() > asked + Duration::from_secs(1), "{protocol:?}: it is not polled");
         drop(release);
         let released = Instant::now();
         assert_eq!(second.assigned().await, [place.clone()]);
@@ -688,5 +697,24 @@ async fn who_was_thrown_out_hears_of_it_and_comes_back() {
     cluster.thaw(1);
     assert_eq!(member.assigned().await, [place.clone()]);
     assert_eq!(member.read(&place, 5).await, [0, 1, 2, 3, 4], "nothing was committed of what was lost");
+    member.end(vec![]).await;
+}
+
+/// As when the access lists are mended after the member has come. The broker in memory can be told to refuse.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_partition_whose_offset_was_refused_once_is_read_all_the_same() {
+    let broker = Embedded::start(1).unwrap();
+    let scene = Scene::new(broker.bootstrap_servers().to_owned(), Protocol::Consumer);
+    broker.cluster().create_topic(&scene.topic("a"), 1, 1).unwrap();
+    scene.write("a", 0, 3);
+    let refused = RDKafkaRespErr::RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED;
+    broker.cluster().request_errors(RDKafkaApiKey::OffsetFetch, &[refused]);
+    let place = scene.at("a", 0);
+    let mut member = scene.member(&["a"], &[]);
+    assert_eq!(member.assigned().await, [place.clone()]);
+    let Happening::Lost(places) = member.next().await else { panic!("it is given up") };
+    assert_eq!(places, [place.clone()]);
+    assert_eq!(member.assigned().await, [place.clone()]);
+    assert_eq!(member.read(&place, 3).await, [0, 1, 2]);
     member.end(vec![]).await;
 }

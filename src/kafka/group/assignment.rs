@@ -1,8 +1,15 @@
 //! The partitions that are this member's, and what is to be known of each.
 
-use std::{collections::BTreeMap, time::SystemTime};
+use std::{
+    collections::BTreeMap,
+    time::{Duration, Instant, SystemTime},
+};
 
 use super::{Place, replay::Replay};
+
+/// librdkafka begins to read within moments. Where the committed offset was refused to it, by the access
+/// lists for example, it never does, and does not ask again.
+const UNREAD_MAX: Duration = Duration::from_secs(20);
 
 #[derive(Default)]
 pub(super) struct Assignment(BTreeMap<Place, Assigned>);
@@ -14,6 +21,8 @@ struct Assigned {
     /// The client was told to stop. It keeps to that even when the partition goes and comes again; and one
     /// that flows and is told to flow goes back to where it began.
     is_stopped: bool,
+    /// The client has not begun to read it.
+    unread_since: Option<Instant>,
     reading: Reading,
 }
 
@@ -74,6 +83,16 @@ impl Assignment {
             }
         }
         (stop, flow)
+    }
+
+    /// Notes whether the client reads a partition. Gives whether it should have begun long ago.
+    pub(super) fn is_stuck(&mut self, place: &Place, is_read: bool, now: Instant) -> bool {
+        let Some(assigned) = self.0.get_mut(place) else { return false };
+        if is_read {
+            assigned.unread_since = None;
+            return false;
+        }
+        now.saturating_duration_since(*assigned.unread_since.get_or_insert(now)) > UNREAD_MAX
     }
 
     /// Notes that a replayed partition is to be read again. Gives whether it is one.
@@ -167,6 +186,16 @@ mod tests {
         assert_eq!(assignment.turn(false), (vec![], vec![at("parked")]));
         assignment.set_paused(&[at("events")], false);
         assert_eq!(assignment.turn(false), (vec![], vec![at("events")]));
+    }
+
+    #[test]
+    fn a_partition_that_is_not_read_for_long_is_stuck() {
+        let (mut assignment, now) = (both(), Instant::now());
+        assert!(!assignment.is_stuck(&at("events"), false, now));
+        assert!(assignment.is_stuck(&at("events"), false, now + UNREAD_MAX * 2));
+        assert!(!assignment.is_stuck(&at("events"), true, now + UNREAD_MAX * 2));
+        assert!(!assignment.is_stuck(&at("events"), false, now + UNREAD_MAX * 4));
+        assert!(!assignment.is_stuck(&at("other"), false, now));
     }
 
     #[test]

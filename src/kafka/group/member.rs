@@ -68,7 +68,7 @@ pub(super) struct Member<'a> {
     end_is_asked: Option<Option<oneshot::Sender<()>>>,
     /// The client met a fatal error.
     is_fatal: bool,
-    /// The client did not take partitions it was to take.
+    /// The client did not take partitions it was to take, or does not read them.
     failure: Option<String>,
 }
 

@@ -73,7 +73,7 @@ impl Parts {
                     spoken = Spoken::Classic;
                 }
                 Ended::Unspoken(reason) | Ended::Failed(reason) => {
-                    tracing::error!(reason, "the consumer group's client met a fatal error and is made anew");
+                    tracing::error!(reason, "the consumer group's client cannot go on and is made anew");
                     self.standing.complain(&reason);
                     let wait = waits.next().unwrap_or(AGAIN_AFTER_MAX);
                     if let Err(done) = self.wait(wait) {

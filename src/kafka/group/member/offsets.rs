@@ -5,7 +5,7 @@ use std::time::{Duration, Instant, SystemTime};
 use rdkafka::{Offset, TopicPartitionList, consumer::Consumer as _};
 
 use super::{Member, Place};
-use crate::kafka::group::statistics::{GroupStatistics, Partition};
+use crate::kafka::group::statistics::GroupStatistics;
 
 /// How long the thread may stand still for one question; it waits behind a fetch, which takes 500 ms when
 /// there is nothing to fetch.
@@ -72,8 +72,15 @@ impl Member<'_> {
 
     /// Takes from the statistics what they say of assigned partitions.
     pub(super) fn measure(&mut self, statistics: &GroupStatistics) {
-        for place in self.assignment.places().iter().filter(|place| self.assignment.is_committed(place)) {
-            if let Some(lag) = statistics.of(place).and_then(Partition::lag) {
+        for place in self.assignment.places() {
+            let Some(partition) = statistics.of(&place) else { continue };
+            // Who has no coordinator waits for good reason.
+            let is_read = !statistics.is_settled() || partition.is_read();
+            if self.assignment.is_stuck(&place, is_read, Instant::now()) {
+                self.failure =
+                    Some(format!("{} [{}] is assigned and not read", place.topic, place.partition));
+            }
+            if let (true, Some(lag)) = (self.assignment.is_committed(&place), partition.lag()) {
                 let labels = [&*place.topic, &place.partition.to_string()];
                 self.parts.metrics.lag.with_label_values(&labels).set(lag);
             }
