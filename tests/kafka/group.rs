@@ -28,6 +28,9 @@ use crate::{
 };
 
 const BOTH: [Protocol; 2] = [Protocol::Consumer, Protocol::Classic];
+const CLIENT: &str = "the settings are right";
+const TAKEN: &str = "Kafka takes records";
+const SEEN: &str = "no owner panics while it is held";
 const WITHIN: Duration = Duration::from_secs(40);
 /// How soon others get what a member leaves behind: a heartbeat or two of 500 ms, on a busy machine.
 const AT_ONCE: Duration = Duration::from_secs(3);
@@ -73,19 +76,19 @@ impl Scene {
     }
 
     fn write(&self, name: &str, partition: i32, records: usize) {
-        let producer: BaseProducer = self.client().create().unwrap();
+        let producer: BaseProducer = self.client().create().expect(CLIENT);
         for n in 0..records {
             send(&producer, &self.topic(name), partition, n);
         }
-        producer.flush(WITHIN).unwrap();
+        producer.flush(WITHIN).expect(TAKEN);
     }
 
     /// What the group has committed.
     fn committed(&self, place: &Place) -> Option<i64> {
-        let consumer: BaseConsumer = self.client().create().unwrap();
+        let consumer: BaseConsumer = self.client().create().expect(CLIENT);
         let mut list = TopicPartitionList::new();
         list.add_partition(&place.topic, place.partition);
-        let list = consumer.committed_offsets(list, WITHIN).unwrap();
+        let list = consumer.committed_offsets(list, WITHIN).expect("Kafka says what is committed");
         match list.elements()[0].offset() {
             Offset::Offset(offset) => Some(offset),
             _ => None,
@@ -94,8 +97,8 @@ impl Scene {
 
     /// How many records a partition has got.
     fn written(&self, place: &Place) -> i64 {
-        let consumer: BaseConsumer = self.client().create().unwrap();
-        consumer.fetch_watermarks(&place.topic, place.partition, WITHIN).unwrap().1
+        let consumer: BaseConsumer = self.client().create().expect(CLIENT);
+        consumer.fetch_watermarks(&place.topic, place.partition, WITHIN).expect("Kafka says what is there").1
     }
 
     /// A member that reads topics on, and replays others.
@@ -112,7 +115,7 @@ impl Scene {
             replayed: names(replayed),
         };
         let metrics = Metrics::new(&Names::default());
-        let (group, happenings) = Group::start(&config, settings, metrics.enricher.clone()).unwrap();
+        let (group, happenings) = Group::start(&config, settings, metrics.enricher.clone()).expect(CLIENT);
         Member { group, happenings, metrics }
     }
 
@@ -195,7 +198,7 @@ impl Member {
                 release.with(offsets.clone());
             }
         }
-        ending.await.unwrap();
+        ending.await.expect("ending does not panic");
     }
 }
 
@@ -219,26 +222,27 @@ impl Diligent {
         let own = Arc::clone(&seen);
         let owner = tokio::spawn(async move {
             while let Some(happening) = happenings.recv().await {
-                own.lock().unwrap().happened(happening);
+                own.lock().expect(SEEN).happened(happening);
             }
         });
         Self { group, seen, owner }
     }
 
     fn own(&self) -> BTreeSet<Place> {
-        self.seen.lock().unwrap().own.keys().cloned().collect()
+        self.seen.lock().expect(SEEN).own.keys().cloned().collect()
     }
 
     fn records(&self) -> Vec<(Place, i64)> {
         assert!(!self.owner.is_finished(), "the owner of a member met what should not be");
-        self.seen.lock().unwrap().records.clone()
+        self.seen.lock().expect(SEEN).records.clone()
     }
 
     /// Ends, and gives all records that were read.
     async fn end(self) -> Vec<(Place, i64)> {
         self.group.end().await;
-        self.owner.await.unwrap();
-        Arc::into_inner(self.seen).unwrap().into_inner().unwrap().records
+        self.owner.await.expect("the owner met nothing that should not be");
+        let seen = Arc::into_inner(self.seen).expect("the owner has ended");
+        seen.into_inner().expect(SEEN).records
     }
 }
 
@@ -293,7 +297,7 @@ async fn until_shared(scene: &Scene, members: &[&Diligent], partitions: usize) {
 
 /// Writes to all partitions of both topics until it is stopped.
 fn load(scene: &Scene, partitions: i32) -> impl FnOnce() + use<> {
-    let producer: BaseProducer = scene.client().create().unwrap();
+    let producer: BaseProducer = scene.client().create().expect(CLIENT);
     let topics = [scene.topic("a"), scene.topic("b")];
     let (stop, stopped) = std::sync::mpsc::channel::<()>();
     let writer = std::thread::spawn(move || {
@@ -306,11 +310,11 @@ fn load(scene: &Scene, partitions: i32) -> impl FnOnce() + use<> {
                 break;
             }
         }
-        producer.flush(WITHIN).unwrap();
+        producer.flush(WITHIN).expect(TAKEN);
     });
     move || {
-        stop.send(()).unwrap();
-        writer.join().unwrap();
+        stop.send(()).expect("the writer waits for it");
+        writer.join().expect("all is written");
     }
 }
 
