@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    slice::from_ref,
     sync::{Arc, Mutex},
     time::{Duration, Instant},
 };
@@ -445,7 +446,7 @@ async fn a_partition_is_kept_until_the_owner_gives_leave() {
         let ending = tokio::spawn(first.group.clone().end());
         let mut second = scene.member(&["a"], &[]);
         let Happening::Revoked { places, release } = first.next().await else { panic!("it is asked back") };
-        assert_eq!(places, [place.clone()]);
+        assert_eq!(places, from_ref(&place));
         // What the owner says meanwhile counts, and the other one waits.
         first.group.commit(vec![(place.clone(), 5)]);
         let asked = Instant::now();
@@ -454,7 +455,7 @@ async fn a_partition_is_kept_until_the_owner_gives_leave() {
         assert!(first.group.polled_at() > asked + Duration::from_secs(1), "{protocol:?}: it is not polled");
         drop(release);
         let released = Instant::now();
-        assert_eq!(second.assigned().await, [place.clone()]);
+        assert_eq!(second.assigned().await, from_ref(&place));
         assert!(released.elapsed() < AT_ONCE, "{protocol:?}: took {:?}", released.elapsed());
         assert_eq!(second.read(&place, 5).await, [5, 6, 7, 8, 9]);
         ending.await.unwrap();
@@ -694,12 +695,12 @@ async fn who_was_thrown_out_hears_of_it_and_comes_back() {
     member.read(&place, 5).await;
     cluster.freeze(1);
     let Happening::Lost(places) = member.next().await else { panic!("it was lost") };
-    assert_eq!(places, [place.clone()]);
+    assert_eq!(places, from_ref(&place));
     assert!(member.group.consuming().is_err());
     assert_eq!(member.metrics.enricher.assigned_partitions.get(), 0);
     member.group.commit(vec![(place.clone(), 5)]);
     cluster.thaw(1);
-    assert_eq!(member.assigned().await, [place.clone()]);
+    assert_eq!(member.assigned().await, from_ref(&place));
     assert_eq!(member.read(&place, 5).await, [0, 1, 2, 3, 4], "nothing was committed of what was lost");
     member.end(vec![]).await;
 }
@@ -715,10 +716,10 @@ async fn a_partition_whose_offset_was_refused_once_is_read_all_the_same() {
     broker.cluster().request_errors(RDKafkaApiKey::OffsetFetch, &[refused]);
     let place = scene.at("a", 0);
     let mut member = scene.member(&["a"], &[]);
-    assert_eq!(member.assigned().await, [place.clone()]);
+    assert_eq!(member.assigned().await, from_ref(&place));
     let Happening::Lost(places) = member.next().await else { panic!("it is given up") };
-    assert_eq!(places, [place.clone()]);
-    assert_eq!(member.assigned().await, [place.clone()]);
+    assert_eq!(places, from_ref(&place));
+    assert_eq!(member.assigned().await, from_ref(&place));
     assert_eq!(member.read(&place, 3).await, [0, 1, 2]);
     member.end(vec![]).await;
 }
