@@ -17,7 +17,7 @@ use mews_bridge::{
 };
 use rdkafka::{
     ClientConfig, Offset, TopicPartitionList,
-    consumer::{BaseConsumer, Consumer as _},
+    consumer::{BaseConsumer, CommitMode, Consumer as _},
     producer::{BaseProducer, BaseRecord, Producer as _},
     types::{RDKafkaApiKey, RDKafkaRespErr},
 };
@@ -94,6 +94,14 @@ impl Scene {
             Offset::Offset(offset) => Some(offset),
             _ => None,
         }
+    }
+
+    /// Commits as a client that is no member.
+    fn commit(&self, place: &Place, offset: i64) {
+        let consumer: BaseConsumer = self.client().create().expect(CLIENT);
+        let mut list = TopicPartitionList::new();
+        list.add_partition_offset(&place.topic, place.partition, Offset::Offset(offset)).expect(CLIENT);
+        consumer.commit(&list, CommitMode::Sync).expect("the group has no member");
     }
 
     /// How many records a partition has got.
@@ -487,10 +495,13 @@ async fn a_replayed_topic_is_read_from_its_beginning_and_never_committed() {
         member.group.commit(vec![(place.clone(), 3), (scene.at("a", 0), 0)]);
         member.end(vec![(place.clone(), 4)]).await;
         assert_eq!(scene.committed(&place), None);
+        // Not even what somebody else has committed there counts.
+        scene.commit(&place, 3);
         let mut member = scene.member(&["a"], &["parked", "empty"]);
         assert_eq!(member.assigned().await.len(), 3);
         assert_eq!(member.replay(&place).await, [0, 1, 2, 3, 4, 5], "{protocol:?}");
-        member.end(vec![]).await;
+        member.end(vec![(place.clone(), 4)]).await;
+        assert_eq!(scene.committed(&place), Some(3));
     }
 }
 
