@@ -18,8 +18,8 @@ pub(super) struct Assignment(BTreeMap<Place, Assigned>);
 struct Assigned {
     /// The owner wants it so.
     is_paused: bool,
-    /// The client was told to stop. It keeps to that even when the partition goes and comes again; and one
-    /// that flows and is told to flow goes back to where it began.
+    /// The client was told to stop. It keeps to that even when the partition goes and comes again, and
+    /// whatever it is told, it throws away what it had ahead: so it is told only what changes.
     is_stopped: bool,
     /// The client has not begun to read it.
     unread_since: Option<Instant>,
