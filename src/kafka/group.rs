@@ -4,7 +4,7 @@
 //!             orders (commit, pause, resume, rewind, end)
 //!   Group ───────────────────────────────────────────────► thread ── member ◄─► librdkafka
 //!   owner ◄─────────────────────────────────────────────── outbox ◄┘
-//!             happenings, a bounded channel                        assignment, commits, replay
+//!             happenings, a bounded channel                        assignment, offsets, replay
 //! ```
 //!
 //! Guarantees: partition n of every topic is on one member (*range*, by either protocol). Membership
@@ -15,7 +15,6 @@
 //! are missing are waited out. The enricher is the owner; this module knows no event.
 
 mod assignment;
-mod commits;
 mod context;
 mod happening;
 mod member;
@@ -115,8 +114,8 @@ impl Group {
         Ok((Self { orders: order, standing }, receiver))
     }
 
-    /// Commits offsets, each the next one to read, without waiting; of several the latest counts.
-    /// What fails is logged, counted and tried again, for as long as the partition is assigned.
+    /// Commits offsets, each the next one to read, within a second and without waiting; of several the
+    /// latest counts. What fails is logged, counted and tried again, for as long as the partition is assigned.
     pub fn commit(&self, offsets: Vec<(Place, i64)>) {
         self.order(Order::Commit(offsets));
     }

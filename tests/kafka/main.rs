@@ -18,6 +18,7 @@ mod commands;
 mod crash;
 mod durability;
 mod enrichment;
+mod group;
 mod harness;
 mod ordering;
 mod outage;

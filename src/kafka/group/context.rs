@@ -9,7 +9,7 @@ use std::{
 };
 
 use rdkafka::{
-    ClientContext, Offset, TopicPartitionList,
+    ClientContext, TopicPartitionList,
     client::OAuthToken,
     config::RDKafkaLogLevel,
     consumer::{BaseConsumer, Consumer as _, ConsumerContext, RebalanceProtocol},
@@ -17,7 +17,7 @@ use rdkafka::{
     types::RDKafkaRespErr,
 };
 
-use super::{Place, commits::Offsets, standing::Standing, statistics::GroupStatistics};
+use super::{standing::Standing, statistics::GroupStatistics};
 use crate::{
     kafka::{
         callbacks,
@@ -25,7 +25,10 @@ use crate::{
         oauth::{self, Tokens},
         refusal,
     },
-    telemetry::metrics::ProduceError,
+    telemetry::{
+        family::Counters,
+        metrics::{ProduceError, enricher::Commit},
+    },
 };
 
 /// Complaints that are remembered, so that each is told once.
@@ -35,6 +38,7 @@ const COMPLAINTS_MAX: usize = 64;
 pub(super) struct Context {
     tokens: Option<Tokens>,
     standing: Arc<Standing>,
+    commits: Counters<Commit>,
     noted: Mutex<Noted>,
     is_closing: AtomicBool,
 }
@@ -43,9 +47,9 @@ pub(super) struct Context {
 #[derive(Default)]
 pub(super) struct Noted {
     pub(super) rebalances: Vec<Rebalanced>,
-    pub(super) commits: Vec<Committed>,
     pub(super) statistics: Option<GroupStatistics>,
-    pub(super) is_fatal: bool,
+    /// With what the client says of each.
+    pub(super) errors: Vec<(KafkaError, String)>,
     link: Link,
     told: BTreeSet<String>,
 }
@@ -53,29 +57,42 @@ pub(super) struct Noted {
 /// What a rebalance wants; librdkafka waits until it is done.
 pub(super) enum Rebalanced {
     Assign(TopicPartitionList),
-    Revoke { list: TopicPartitionList, is_lost: bool },
-}
-
-/// How a commit ended.
-pub(super) struct Committed {
-    pub(super) offsets: Offsets,
-    pub(super) failure: Option<String>,
+    Revoke(TopicPartitionList),
 }
 
 impl Context {
-    pub(super) fn new(tokens: Option<Tokens>, standing: Arc<Standing>) -> Self {
-        Self { tokens, standing, noted: Mutex::default(), is_closing: AtomicBool::new(false) }
+    pub(super) fn new(tokens: Option<Tokens>, standing: Arc<Standing>, commits: Counters<Commit>) -> Self {
+        Self { tokens, standing, commits, noted: Mutex::default(), is_closing: AtomicBool::new(false) }
     }
 
     /// What was told since the last call.
     pub(super) fn take(&self) -> Noted {
         self.with_noted(|noted| Noted {
             rebalances: std::mem::take(&mut noted.rebalances),
-            commits: std::mem::take(&mut noted.commits),
             statistics: noted.statistics.take(),
-            is_fatal: noted.is_fatal,
+            errors: std::mem::take(&mut noted.errors),
             ..Noted::default()
         })
+    }
+
+    /// Tells of an error that is not fatal, once.
+    pub(super) fn complain(&self, error: &KafkaError, reason: &str) {
+        let code = error.rdkafka_error_code().unwrap_or(Code::Unknown);
+        self.standing.complain(reason);
+        let of_connection = matches!(refusal::label(code), ProduceError::Transport | ProduceError::Timeout);
+        let is_news = self.with_noted(|noted| {
+            let is_change = noted.link.error(code, reason).is_some();
+            let is_new = !of_connection
+                && code != Code::AllBrokersDown
+                && noted.told.len() < COMPLAINTS_MAX
+                && noted.told.insert(reason.to_owned());
+            is_change || is_new
+        });
+        if is_news {
+            tracing::warn!(reason, "the consumer group cannot be read as it should");
+        } else {
+            tracing::debug!(%error, reason, "consumer group");
+        }
     }
 
     /// From now on nobody waits for anything: partitions are given back as asked.
@@ -85,6 +102,14 @@ impl Context {
 
     fn with_noted<T>(&self, act: impl FnOnce(&mut Noted) -> T) -> T {
         act(&mut self.noted.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// Takes partitions, as the protocol does it.
+pub(super) fn assign(consumer: &BaseConsumer<Context>, list: &TopicPartitionList) -> KafkaResult<()> {
+    match consumer.rebalance_protocol() {
+        RebalanceProtocol::Cooperative => consumer.incremental_assign(list),
+        RebalanceProtocol::Eager | RebalanceProtocol::None => consumer.assign(list),
     }
 }
 
@@ -104,26 +129,8 @@ impl ClientContext for Context {
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
-        let code = error.rdkafka_error_code().unwrap_or(Code::Unknown);
-        if refusal::label(code) == ProduceError::Fatal {
-            // The thread asks for the cause, and decides.
-            return self.with_noted(|noted| noted.is_fatal = true);
-        }
-        self.standing.complain(reason);
-        let of_connection = matches!(refusal::label(code), ProduceError::Transport | ProduceError::Timeout);
-        let is_news = self.with_noted(|noted| {
-            let is_change = noted.link.error(code, reason).is_some();
-            let is_new = !of_connection
-                && code != Code::AllBrokersDown
-                && noted.told.len() < COMPLAINTS_MAX
-                && noted.told.insert(reason.to_owned());
-            is_change || is_new
-        });
-        if is_news {
-            tracing::warn!(reason, "the consumer group cannot be read as it should");
-        } else {
-            tracing::debug!(%error, reason, "consumer group");
-        }
+        // Whether it is fatal its code does not say: the thread asks, and decides.
+        self.with_noted(|noted| noted.errors.push((error, reason.to_owned())));
     }
 
     fn stats_raw(&self, statistics: &[u8]) {
@@ -165,23 +172,19 @@ impl ConsumerContext for Context {
         let rebalanced = if kind == RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS {
             Rebalanced::Assign(list)
         } else {
-            Rebalanced::Revoke { list, is_lost: consumer.assignment_lost() }
+            Rebalanced::Revoke(list)
         };
         self.with_noted(|noted| noted.rebalances.push(rebalanced));
     }
 
     fn commit_callback(&self, result: KafkaResult<()>, list: &TopicPartitionList) {
-        let mut failure = result.err().map(|error| error.to_string());
-        let mut offsets = Offsets::new();
-        for element in list.elements() {
-            if let (None, Err(error)) = (&failure, element.error()) {
-                failure = Some(error.to_string());
-            }
-            if let Offset::Offset(offset) = element.offset() {
-                offsets
-                    .insert(Place { topic: element.topic().into(), partition: element.partition() }, offset);
+        let of_each = || list.elements().iter().try_for_each(|element| element.error());
+        match result.and_then(|()| of_each()) {
+            Ok(()) => self.commits.of(Commit::Ok).inc(),
+            Err(error) => {
+                self.commits.of(Commit::Error).inc();
+                tracing::warn!(%error, "offsets could not be committed; those still assigned are tried again");
             }
         }
-        self.with_noted(|noted| noted.commits.push(Committed { offsets, failure }));
     }
 }

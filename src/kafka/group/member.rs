@@ -1,13 +1,17 @@
 //! One client's life in the group: turn by turn, orders, polls, rebalances, records.
 //!
 //! ```text
-//! turn: orders ─► room? pause or resume ─► rewind, ends ─► commit ─► poll ─► rebalances ─► hand over
+//! turn: orders ─► room? pause or resume ─► rewind, ends ─► poll ─► rebalances ─► hand over
 //! ```
+//!
+//! Guarantees: librdkafka is polled while the owner is waited for too, and every rebalance it asks for is
+//! answered, also when the life ends; it would wait for that for ever.
 
 mod offsets;
 mod rebalance;
 
 use std::{
+    collections::VecDeque,
     sync::{Arc, mpsc::TryRecvError},
     time::{Duration, Instant, SystemTime},
 };
@@ -24,8 +28,7 @@ use tokio::sync::oneshot;
 use super::{
     Consumed, Happening, Order, Place,
     assignment::Assignment,
-    commits::Commits,
-    context::{Context, Noted},
+    context::{Context, Rebalanced},
     options::Spoken,
     thread::Parts,
 };
@@ -53,7 +56,8 @@ pub(super) struct Member<'a> {
     spoken: Spoken,
     parts: &'a mut Parts,
     assignment: Assignment,
-    commits: Commits,
+    /// What librdkafka waits for.
+    rebalances: VecDeque<Rebalanced>,
     /// What was read and not handed over.
     batch: Vec<Consumed>,
     batch_bytes: usize,
@@ -62,6 +66,10 @@ pub(super) struct Member<'a> {
     ask_ends_at: Instant,
     /// The owner asked for the end while something else was waited for.
     end_is_asked: Option<Option<oneshot::Sender<()>>>,
+    /// The client met a fatal error.
+    is_fatal: bool,
+    /// The client did not take partitions it was to take, or does not read them.
+    failure: Option<String>,
 }
 
 impl<'a> Member<'a> {
@@ -71,12 +79,14 @@ impl<'a> Member<'a> {
             spoken,
             parts,
             assignment: Assignment::default(),
-            commits: Commits::default(),
+            rebalances: VecDeque::new(),
             batch: Vec::new(),
             batch_bytes: 0,
             is_stalled: false,
             ask_ends_at: Instant::now(),
             end_is_asked: None,
+            is_fatal: false,
+            failure: None,
         }
     }
 
@@ -92,7 +102,7 @@ impl<'a> Member<'a> {
         }
         // What is left now was not asked back.
         self.lose(&self.assignment.places());
-        self.consumer.context().close();
+        self.close();
         ended
     }
 
@@ -113,38 +123,50 @@ impl<'a> Member<'a> {
     }
 
     fn turn(&mut self) -> Result<(), Ended> {
-        self.parts.outbox.pump();
         self.make_room();
         self.rewind();
         self.ask_ends();
-        self.commit();
-        let is_idle = self.poll();
-        let noted = self.consumer.context().take();
-        let is_fatal = noted.is_fatal;
-        self.note(noted);
-        if is_fatal {
+        let is_idle = self.attend(POLL);
+        while let Some(rebalanced) = self.rebalances.pop_front() {
+            self.rebalance(rebalanced);
+        }
+        if self.is_fatal {
             return Err(self.fatal());
         }
+        if let Some(reason) = self.failure.take() {
+            return Err(Ended::Failed(reason));
+        }
         self.hand_over(is_idle);
-        self.parts.standing.came_round(Instant::now());
         Ok(())
+    }
+
+    /// Polls and notes what librdkafka tells. Gives whether nothing was waiting.
+    fn attend(&mut self, wait: Duration) -> bool {
+        self.parts.outbox.pump();
+        let is_idle = self.poll(wait);
+        let noted = self.consumer.context().take();
+        if let Some(statistics) = noted.statistics {
+            self.parts.standing.settled(statistics.is_settled(), self.spoken.name());
+            self.measure(&statistics);
+        }
+        self.rebalances.extend(noted.rebalances);
+        self.is_fatal |= !noted.errors.is_empty() && self.consumer.client().fatal_error().is_some();
+        if !self.is_fatal {
+            for (error, reason) in &noted.errors {
+                self.consumer.context().complain(error, reason);
+            }
+        }
+        self.parts.standing.came_round(Instant::now());
+        is_idle
     }
 
     /// Does what the owner has asked for; an end is for the caller.
     fn orders(&mut self) -> Result<(), Option<oneshot::Sender<()>>> {
         loop {
             match self.parts.orders.try_recv() {
-                Ok(Order::Commit(offsets)) => self.commits.want(offsets),
-                Ok(Order::Pause(places)) => {
-                    let here = self.assignment.set_paused(places, true);
-                    self.stop(&here);
-                }
-                Ok(Order::Resume(places)) => {
-                    let here = self.assignment.set_paused(places, false);
-                    if !self.is_stalled {
-                        self.flow(&here);
-                    }
-                }
+                Ok(Order::Commit(offsets)) => self.store(offsets),
+                Ok(Order::Pause(places)) => self.assignment.set_paused(&places, true),
+                Ok(Order::Resume(places)) => self.assignment.set_paused(&places, false),
                 Ok(Order::Rewind(places)) => {
                     for place in places.iter().filter(|place| self.assignment.rewind(place)) {
                         self.batch.retain(|record| !record.is_of(place));
@@ -162,19 +184,20 @@ impl<'a> Member<'a> {
     /// flowing on waits for more than a little room.
     fn make_room(&mut self) {
         let room = self.parts.outbox.room();
-        if !self.is_stalled && room == 0 {
+        if room == 0 {
             self.is_stalled = true;
-            self.stop(&self.assignment.flowing());
-        } else if self.is_stalled && room >= self.parts.outbox.half() {
+        } else if room >= self.parts.outbox.half() {
             self.is_stalled = false;
-            self.flow(&self.assignment.flowing());
         }
+        let (stop, flow) = self.assignment.turn(self.is_stalled);
+        self.stop(&stop);
+        self.flow(&flow);
     }
 
     /// Reads a batch, or until something else happened. Gives whether nothing was waiting.
-    fn poll(&mut self) -> bool {
+    fn poll(&mut self, longest: Duration) -> bool {
         let begun = Instant::now();
-        let mut wait = POLL;
+        let mut wait = longest;
         loop {
             match self.consumer.poll(wait) {
                 Some(Ok(message)) => {
@@ -184,7 +207,7 @@ impl<'a> Member<'a> {
                 }
                 // The context was told.
                 Some(Err(error)) => tracing::debug!(%error, "consumer group"),
-                None => return wait == POLL && begun.elapsed() >= POLL,
+                None => return wait == longest && begun.elapsed() >= longest,
             }
             // While there is no room nothing should come, and what comes is one at a time.
             let is_full = self.batch.len() >= RECORDS_MAX || self.batch_bytes >= BYTES_MAX;
@@ -192,19 +215,6 @@ impl<'a> Member<'a> {
                 return false;
             }
             wait = Duration::ZERO;
-        }
-    }
-
-    fn note(&mut self, noted: Noted) {
-        for committed in noted.commits {
-            self.committed(&committed);
-        }
-        if let Some(statistics) = noted.statistics {
-            self.parts.standing.settled(statistics.is_settled(), self.spoken.name());
-            self.measure(&statistics);
-        }
-        for rebalanced in noted.rebalances {
-            self.rebalance(rebalanced);
         }
     }
 

@@ -1,7 +1,7 @@
 //! What librdkafka is told of a group, by protocol.
 //!
-//! Guarantees: partitions are dealt by range, offsets are committed by hand only, and a new group begins
-//! at the earliest record, whatever `kafka.properties` say.
+//! Guarantees: partitions are dealt by range, nothing is committed but what the owner said, and a new group
+//! begins at the earliest record, whatever `kafka.properties` say.
 
 use rdkafka::ClientConfig;
 
@@ -15,11 +15,16 @@ pub(super) enum Spoken {
     Classic,
 }
 
-const BOTH: [(&str, &str); 6] = [
-    ("enable.auto.commit", "false"),
+const BOTH: [(&str, &str); 8] = [
+    // What is stored is committed by librdkafka: now and then, and before a partition is let go. A commit
+    // of one's own would end unheard: rdkafka tells only the end of these (rust-rdkafka, issue 856).
+    ("enable.auto.commit", "true"),
+    ("auto.commit.interval.ms", "1000"),
     ("enable.auto.offset.store", "false"),
     ("auto.offset.reset", "earliest"),
     ("allow.auto.create.topics", "false"),
+    // How soon a topic is found that was missing, or has got more partitions.
+    ("topic.metadata.refresh.interval.ms", "5000"),
     // What is fetched ahead is memory, and is fetched again after a pause.
     ("queued.max.messages.kbytes", "16384"),
     // Lag, and whether the member is settled, are known by them.
@@ -56,6 +61,10 @@ pub(super) fn options(config: &Config, settings: &Settings, spoken: Spoken) -> R
         Spoken::Classic => {
             options.remove("group.remote.assignor");
             options.set("partition.assignment.strategy", "range");
+            // How soon a member hears that others came or went.
+            if options.get("heartbeat.interval.ms").is_none() {
+                options.set("heartbeat.interval.ms", "1000");
+            }
         }
         Spoken::Consumer => {
             options.set("group.remote.assignor", "range");

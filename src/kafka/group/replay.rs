@@ -26,10 +26,9 @@ impl Replay {
         self.end.is_none()
     }
 
-    /// The partition holds offsets from `low` to below `high`.
-    pub(super) fn spans(&mut self, low: i64, high: i64) {
-        self.next = self.next.max(low);
-        self.end = Some(high);
+    /// The partition holds offsets below `end`.
+    pub(super) fn ends(&mut self, end: i64) {
+        self.end = Some(end);
     }
 
     /// A record is handed over.
@@ -66,7 +65,7 @@ mod tests {
         let mut replay = Replay::begin(SystemTime::UNIX_EPOCH);
         replay.passed(8);
         assert!(replay.wants_end() && !replay.is_over());
-        replay.spans(3, 10);
+        replay.ends(10);
         assert!(!replay.wants_end() && !replay.is_over());
         replay.passed(9);
         assert!(replay.is_over());
@@ -75,9 +74,9 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_partition_is_over_at_once() {
+    fn a_partition_that_never_held_a_record_is_over_at_once() {
         let mut replay = Replay::begin(SystemTime::UNIX_EPOCH);
-        replay.spans(7, 7);
+        replay.ends(0);
         assert!(replay.is_over());
     }
 
@@ -85,7 +84,7 @@ mod tests {
     fn offsets_without_records_are_passed_when_fetched_and_nothing_waits() {
         let begun = SystemTime::UNIX_EPOCH + Duration::from_secs(100);
         let mut replay = Replay::begin(begun);
-        replay.spans(0, 10);
+        replay.ends(10);
         replay.fetched(10, begun);
         replay.idle();
         assert!(!replay.is_over(), "that was the former reading");

@@ -29,9 +29,10 @@ struct Topic {
     partitions: HashMap<String, Partition>,
 }
 
-/// Offsets of one partition; negative where it is not known.
+/// One partition; its offsets are negative where they are not known.
 #[derive(Debug, Deserialize)]
 pub(super) struct Partition {
+    fetch_state: String,
     /// From where is fetched next.
     pub(super) next_offset: i64,
     committed_offset: i64,
@@ -57,6 +58,11 @@ impl GroupStatistics {
 }
 
 impl Partition {
+    /// Whether it is being read, or about to be.
+    pub(super) fn is_read(&self) -> bool {
+        !matches!(self.fetch_state.as_str(), "none" | "stopped")
+    }
+
     /// Records that are not committed, as far as a consumer may see; None when it is not known.
     pub(super) fn lag(&self) -> Option<i64> {
         // A group without a commit has all of it before it.
@@ -72,7 +78,8 @@ mod tests {
     #[test]
     fn lag_is_what_is_not_committed() {
         let lag = |committed_offset, lo_offset, ls_offset| {
-            Partition { next_offset: 0, committed_offset, lo_offset, ls_offset }.lag()
+            let fetch_state = "active".to_owned();
+            Partition { fetch_state, next_offset: 0, committed_offset, lo_offset, ls_offset }.lag()
         };
         assert_eq!(lag(5, 0, 12), Some(7));
         assert_eq!(lag(-1001, 3, 12), Some(9));
@@ -83,13 +90,13 @@ mod tests {
     #[test]
     fn only_a_steady_member_with_a_coordinator_is_settled() {
         let text = r#"{"time":7,"cgrp":{"state":"up","join_state":"steady"},"topics":{"t":{"partitions":
-            {"3":{"next_offset":4,"committed_offset":2,"lo_offset":0,"ls_offset":9,"other":[]}}}}}"#;
+            {"3":{"fetch_state":"none","next_offset":4,"committed_offset":2,"lo_offset":0,"ls_offset":9,"other":[]}}}}}"#;
         let statistics: GroupStatistics = serde_json::from_str(text).unwrap();
         assert!(statistics.is_settled());
         assert_eq!(statistics.made_at(), SystemTime::UNIX_EPOCH + Duration::from_secs(7));
         let at = |partition| Place { topic: "t".into(), partition };
         assert_eq!(statistics.of(&at(3)).map(|partition| partition.next_offset), Some(4));
-        assert!(statistics.of(&at(4)).is_none());
+        assert!(statistics.of(&at(4)).is_none() && statistics.of(&at(3)).is_some_and(|each| !each.is_read()));
         let lost: GroupStatistics = serde_json::from_str(&text.replace("\"up\"", "\"query-coord\"")).unwrap();
         assert!(!lost.is_settled());
     }

@@ -46,7 +46,8 @@ pub(super) fn start(parts: Parts) -> Result<(), Error> {
 
 impl Parts {
     fn client(&self, spoken: Spoken) -> Result<BaseConsumer<Context>, Error> {
-        let context = Context::new(self.config.tokens(None)?, Arc::clone(&self.standing));
+        let commits = self.metrics.commits.clone();
+        let context = Context::new(self.config.tokens(None)?, Arc::clone(&self.standing), commits);
         options(&self.config, &self.settings, spoken)?.create_with_context(context).map_err(Error::client)
     }
 
@@ -72,7 +73,7 @@ impl Parts {
                     spoken = Spoken::Classic;
                 }
                 Ended::Unspoken(reason) | Ended::Failed(reason) => {
-                    tracing::error!(reason, "the consumer group's client met a fatal error and is made anew");
+                    tracing::error!(reason, "the consumer group's client cannot go on and is made anew");
                     self.standing.complain(&reason);
                     let wait = waits.next().unwrap_or(AGAIN_AFTER_MAX);
                     if let Err(done) = self.wait(wait) {

@@ -1,46 +1,36 @@
-//! Offsets: where partitions are read, committed, and end.
+//! Offsets: where partitions are read on, begin and end.
 
 use std::time::{Duration, Instant, SystemTime};
 
-use rdkafka::{
-    Offset, TopicPartitionList,
-    consumer::{CommitMode, Consumer as _},
-};
+use rdkafka::{Offset, TopicPartitionList, consumer::Consumer as _};
 
 use super::{Member, Place};
-use crate::{
-    kafka::group::{
-        commits::Offsets,
-        context::Committed,
-        statistics::{GroupStatistics, Partition},
-    },
-    telemetry::metrics::enricher::Commit,
-};
+use crate::kafka::group::statistics::GroupStatistics;
 
-/// How long the thread may stand still for one question.
+/// How long the thread may stand still for one question; it waits behind a fetch, which takes 500 ms when
+/// there is nothing to fetch.
 const ASK_MAX: Duration = Duration::from_secs(1);
 const ASK_AGAIN_AFTER: Duration = Duration::from_secs(2);
 
 impl Member<'_> {
-    /// Commits what is wanted, one request at a time.
-    pub(super) fn commit(&mut self) {
-        let assignment = &self.assignment;
-        let now = Instant::now();
-        let Some(offsets) = self.commits.take(now, |place| assignment.is_committed(place)) else { return };
-        if let Err(error) = self.consumer.commit(&list_of(&offsets), CommitMode::Async) {
-            self.committed(&Committed { offsets, failure: Some(error.to_string()) });
-        }
+    /// Stores what librdkafka is to commit: within a second, and before it lets the partition go.
+    pub(super) fn store(&self, mut offsets: Vec<(Place, i64)>) {
+        offsets.retain(|(place, _)| self.assignment.is_committed(place));
+        self.store_at(offsets.into_iter().map(|(place, next)| (place, Offset::Offset(next))));
     }
 
-    /// Hears how a commit ended.
-    pub(super) fn committed(&mut self, committed: &Committed) {
-        let is_ok = committed.failure.is_none();
-        if !self.commits.answered(&committed.offsets, is_ok, Instant::now()) {
+    /// Takes back what was stored of partitions and is not committed.
+    pub(super) fn unstore(&self, places: &[Place]) {
+        self.store_at(places.iter().map(|place| (place.clone(), Offset::Invalid)));
+    }
+
+    fn store_at(&self, offsets: impl Iterator<Item = (Place, Offset)>) {
+        let list = list_of(offsets);
+        if list.count() == 0 {
             return;
         }
-        self.parts.metrics.commits.of(if is_ok { Commit::Ok } else { Commit::Error }).inc();
-        if let Some(error) = &committed.failure {
-            tracing::warn!(error, "offsets could not be committed and are tried again");
+        if let Err(error) = self.consumer.store_offsets(&list) {
+            tracing::warn!(%error, "the consumer group's client did not take offsets to commit");
         }
     }
 
@@ -50,7 +40,7 @@ impl Member<'_> {
         if places.is_empty() {
             return;
         }
-        let list = list_at(&places, Offset::Beginning);
+        let list = list_of(places.iter().map(|place| (place.clone(), Offset::Beginning)));
         let Ok(done) = self.consumer.seek_partitions(list, ASK_MAX) else { return };
         for place in places {
             let is_done = done
@@ -69,13 +59,11 @@ impl Member<'_> {
         if places.is_empty() || Instant::now() < self.ask_ends_at {
             return;
         }
-        let ask = |at| self.consumer.offsets_for_times(list_at(&places, at), ASK_MAX);
-        if let (Ok(lows), Ok(highs)) = (ask(Offset::Beginning), ask(Offset::End)) {
+        let list = list_of(places.iter().map(|place| (place.clone(), Offset::End)));
+        if let Ok(ends) = self.consumer.offsets_for_times(list, ASK_MAX) {
             for place in &places {
-                if let (Some(low), Some(high)) = (offset_in(&lows, place), offset_in(&highs, place))
-                    && let Some(replay) = self.assignment.replay(place)
-                {
-                    replay.spans(low, high);
+                if let (Some(end), Some(replay)) = (offset_in(&ends, place), self.assignment.replay(place)) {
+                    replay.ends(end);
                 }
             }
         }
@@ -84,8 +72,15 @@ impl Member<'_> {
 
     /// Takes from the statistics what they say of assigned partitions.
     pub(super) fn measure(&mut self, statistics: &GroupStatistics) {
-        for place in self.assignment.places().iter().filter(|place| self.assignment.is_committed(place)) {
-            if let Some(lag) = statistics.of(place).and_then(Partition::lag) {
+        for place in self.assignment.places() {
+            let Some(partition) = statistics.of(&place) else { continue };
+            // Who has no coordinator waits for good reason.
+            let is_read = !statistics.is_settled() || partition.is_read();
+            if self.assignment.is_stuck(&place, is_read, Instant::now()) {
+                self.failure =
+                    Some(format!("{} [{}] is assigned and not read", place.topic, place.partition));
+            }
+            if let (true, Some(lag)) = (self.assignment.is_committed(&place), partition.lag()) {
                 let labels = [&*place.topic, &place.partition.to_string()];
                 self.parts.metrics.lag.with_label_values(&labels).set(lag);
             }
@@ -99,22 +94,12 @@ impl Member<'_> {
 }
 
 /// Offsets as librdkafka takes them.
-pub(super) fn list_of(offsets: &Offsets) -> TopicPartitionList {
-    let mut list = TopicPartitionList::with_capacity(offsets.len());
+fn list_of(offsets: impl Iterator<Item = (Place, Offset)>) -> TopicPartitionList {
+    let mut list = TopicPartitionList::new();
     for (place, offset) in offsets {
         list.add_partition(&place.topic, place.partition);
-        // The element is the one just added, and a whole number is an offset.
-        let _ = list.set_partition_offset(&place.topic, place.partition, Offset::Offset(*offset));
-    }
-    list
-}
-
-fn list_at(places: &[Place], at: Offset) -> TopicPartitionList {
-    let mut list = TopicPartitionList::with_capacity(places.len());
-    for place in places {
-        list.add_partition(&place.topic, place.partition);
         // The element is the one just added.
-        let _ = list.set_partition_offset(&place.topic, place.partition, at);
+        let _ = list.set_partition_offset(&place.topic, place.partition, offset);
     }
     list
 }

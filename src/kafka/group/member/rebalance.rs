@@ -1,23 +1,19 @@
 //! Partitions come and go.
 
 use std::{
-    sync::mpsc::{RecvTimeoutError, channel},
+    sync::mpsc::{TryRecvError, channel},
     time::{Duration, Instant, SystemTime},
 };
 
-use rdkafka::{
-    Offset, TopicPartitionList,
-    consumer::{CommitMode, Consumer as _, RebalanceProtocol},
-};
+use rdkafka::{Offset, TopicPartitionList, consumer::Consumer as _};
 
-use super::{Happening, Member, Place, offsets::list_of};
+use super::{Happening, Member, Place};
 use crate::{
     kafka::group::{
         Release,
-        commits::Offsets,
-        context::{Rebalanced, unassign},
+        context::{Rebalanced, assign, unassign},
     },
-    telemetry::metrics::enricher::{Commit, Rebalance},
+    telemetry::metrics::enricher::Rebalance,
 };
 
 /// How long the owner's release is waited for.
@@ -29,9 +25,9 @@ impl Member<'_> {
     pub(super) fn rebalance(&mut self, rebalanced: Rebalanced) {
         match rebalanced {
             Rebalanced::Assign(list) => self.assign(list),
-            Rebalanced::Revoke { list, is_lost } => {
+            Rebalanced::Revoke(list) => {
                 let places = self.places(&list);
-                if is_lost {
+                if self.consumer.assignment_lost() {
                     self.lose(&places);
                 } else {
                     self.give_back(&places);
@@ -41,8 +37,18 @@ impl Member<'_> {
                 }
             }
         }
-        let count = i64::try_from(self.assignment.len()).unwrap_or(i64::MAX);
-        self.parts.metrics.assigned_partitions.set(count);
+    }
+
+    /// Answers what librdkafka still waits for, and lets the client close.
+    pub(super) fn close(&mut self) {
+        for rebalanced in self.rebalances.drain(..) {
+            // A client that takes nothing any more is closed all the same.
+            let _ = match rebalanced {
+                Rebalanced::Assign(list) => assign(&self.consumer, &list),
+                Rebalanced::Revoke(list) => unassign(&self.consumer, &list),
+            };
+        }
+        self.consumer.context().close();
     }
 
     fn assign(&mut self, mut list: TopicPartitionList) {
@@ -51,12 +57,9 @@ impl Member<'_> {
             // It is an element of this very list.
             let _ = list.set_partition_offset(&place.topic, place.partition, Offset::Beginning);
         }
-        let assigned = match self.consumer.rebalance_protocol() {
-            RebalanceProtocol::Cooperative => self.consumer.incremental_assign(&list),
-            RebalanceProtocol::Eager | RebalanceProtocol::None => self.consumer.assign(&list),
-        };
-        if let Err(error) = assigned {
-            tracing::warn!(%error, "partitions could not be taken");
+        if let Err(error) = assign(&self.consumer, &list) {
+            self.failure = Some(format!("partitions could not be taken: {error}"));
+            return;
         }
         self.parts.standing.settled(true, self.spoken.name());
         if places.is_empty() {
@@ -68,13 +71,13 @@ impl Member<'_> {
             let is_replayed = self.is_replayed(place);
             self.assignment.add(place.clone(), is_replayed, SystemTime::now());
         }
-        if self.is_stalled {
-            self.stop(&places);
-        }
+        self.count();
+        // Before anything is fetched, if there is no room.
+        self.make_room();
         self.parts.tell(Happening::Assigned(places));
     }
 
-    /// Asks the owner to stop, commits what it says, and forgets the partitions.
+    /// Asks the owner to stop, notes what may be committed, and forgets the partitions.
     fn give_back(&mut self, places: &[Place]) {
         if places.is_empty() {
             return;
@@ -83,10 +86,10 @@ impl Member<'_> {
         let released = self.ask_back(places);
         // Commits that were asked for before the answer.
         let ended = self.orders();
-        let mut offsets = self.commits.take_of(places);
-        offsets.extend(released.into_iter().filter(|(place, _)| places.contains(place)));
-        offsets.retain(|place, _| self.assignment.is_committed(place));
-        self.commit_at_once(&offsets);
+        self.store(released.into_iter().filter(|(place, _)| places.contains(place)).collect());
+        if self.consumer.assignment_lost() {
+            self.unstore(places);
+        }
         tracing::info!(partitions = places.len(), "partitions of this instance were given back");
         self.forget(places);
         self.end_is_asked = self.end_is_asked.take().or(ended.err());
@@ -102,14 +105,15 @@ impl Member<'_> {
         let (answer, answered) = channel();
         self.parts.tell(Happening::Revoked { places: known, release: Release::new(answer) });
         loop {
-            match answered.recv_timeout(PUMP) {
+            match answered.try_recv() {
                 Ok(offsets) => return offsets,
-                Err(RecvTimeoutError::Disconnected) => return Vec::new(),
-                Err(RecvTimeoutError::Timeout) if Instant::now() > deadline => {
+                Err(TryRecvError::Disconnected) => return Vec::new(),
+                Err(TryRecvError::Empty) if Instant::now() > deadline || self.is_fatal => {
                     tracing::warn!("partitions are given back without a release from their owner");
                     return Vec::new();
                 }
-                Err(RecvTimeoutError::Timeout) => self.parts.outbox.pump(),
+                // Nothing is fetched meanwhile: librdkafka has paused all until it is answered.
+                Err(TryRecvError::Empty) => _ = self.attend(PUMP),
             }
         }
     }
@@ -121,6 +125,8 @@ impl Member<'_> {
         }
         self.parts.metrics.rebalances.of(Rebalance::Lost).inc();
         tracing::warn!(partitions = places.len(), "partitions were lost to other instances");
+        self.parts.standing.settled(false, self.spoken.name());
+        self.unstore(places);
         self.forget(places);
         let known = self.parts.outbox.withdraw(places);
         if !known.is_empty() {
@@ -128,28 +134,21 @@ impl Member<'_> {
         }
     }
 
-    fn commit_at_once(&mut self, offsets: &Offsets) {
-        if offsets.is_empty() {
-            return;
-        }
-        match self.consumer.commit(&list_of(offsets), CommitMode::Sync) {
-            Ok(()) => self.parts.metrics.commits.of(Commit::Ok).inc(),
-            Err(error) => {
-                self.parts.metrics.commits.of(Commit::Error).inc();
-                tracing::warn!(%error, "offsets could not be committed before partitions were given back");
-            }
-        }
-    }
-
     fn forget(&mut self, places: &[Place]) {
-        self.commits.take_of(places);
         self.batch.retain(|record| !places.iter().any(|place| record.is_of(place)));
-        self.assignment.remove(places);
+        let stopped = self.assignment.remove(places);
+        self.flow(&stopped);
+        self.count();
         for place in places {
             let labels = [&*place.topic, &place.partition.to_string()];
             // One that was never measured has no label to remove.
             let _ = self.parts.metrics.lag.remove_label_values(&labels);
         }
+    }
+
+    fn count(&self) {
+        let count = i64::try_from(self.assignment.len()).unwrap_or(i64::MAX);
+        self.parts.metrics.assigned_partitions.set(count);
     }
 
     fn places(&self, list: &TopicPartitionList) -> Vec<Place> {
