@@ -1,31 +1,50 @@
 //! `mews-bridge demo`: the product in one process, with nothing to install and nothing to configure.
 //!
 //! ```text
-//! hotels of the simulator ── webhooks ──► ingress ─ journal ─ relay ──► embedded broker ──► your kcat
+//! simulator ── webhooks ──► ingress ─ journal ─ relay ──► embedded broker ──► your kcat
+//!     ▲                                                        │  ▲
+//!     └───────────── Connector API ────────── enricher ◄───────┘  │
+//!                                                └── records ─────┘
 //! ```
 //!
-//! It builds the same parts as `mews-bridge ingress`; only the broker and the sender are its own.
-//! The journal lives in a temporary directory that goes when the demo ends.
+//! It builds the same parts as `mews-bridge ingress` and `mews-bridge enricher`, with one set of metrics and
+//! one admin server; only the broker and the hotels are its own. The journal lives in a temporary
+//! directory that goes when the demo ends.
+//!
+//! ```text
+//! start   broker ─ ingress ─ hotels ─ enricher
+//! end     hotels fall silent ─ ingress drains ─ enricher does the rest ─ enricher ends ─ hotels close
+//! ```
 
+mod figures;
 mod hotels;
+mod introduction;
+mod place;
 mod table;
 
-use std::{net::SocketAddr, path::Path, time::Instant};
+use std::time::Duration;
 
-use super::{Exit, Failure, arguments::Demo, ingress::Bridge, output};
+use tokio::time::Instant;
+
+use super::{Exit, Failure, arguments::Demo, enricher::Enrichment, ingress::Bridge, output};
 use crate::{
     config::Config,
-    credentials,
-    kafka::{embedded::Embedded, topics::Provision},
-    secret::Secret,
+    kafka::{TopicNames, embedded::Embedded},
     shutdown::Shutdown,
+    simulator::Totals,
+    telemetry::metrics::Metrics,
 };
+use figures::Figures;
+use hotels::Hotels;
+use introduction::Introduction;
+use place::Place;
 
 /// One is enough to show topics, partitions and keys.
 const BROKERS: u8 = 1;
-
-/// A hotel for the line to paste.
-const PASTED: &str = r#"{"EnterpriseId":"851df8c8-90f2-4c4a-8e01-a4fc46b25178","IntegrationId":"7d9f2e31-8c44-4f0b-a1b2-c3d4e5f60718","Events":[{"Discriminator":"ServiceOrderUpdated","Value":{"Id":"5f0e1d2c-3b4a-4958-8776-655443322110"}}]}"#;
+/// How often it is looked whether the enricher has done the rest.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
+/// Of `shutdown.timeout`, what leaving the group may need.
+const LEAVE_WITHIN: Duration = Duration::from_secs(5);
 
 /// Runs until Ctrl-C or the end of `--duration`.
 ///
@@ -34,78 +53,135 @@ const PASTED: &str = r#"{"EnterpriseId":"851df8c8-90f2-4c4a-8e01-a4fc46b25178","
 pub async fn run(options: Demo, config: Config) -> Result<Exit, Failure> {
     let shutdown =
         Shutdown::on_signals().map_err(|error| Failure::io("cannot listen for signals", &error))?;
-    let place = tempfile::Builder::new()
-        .prefix("mews-bridge-demo-")
-        .tempdir()
-        .map_err(|error| Failure::io("cannot make a temporary directory", &error))?;
+    let place = Place::new()?;
     let names = config.topic_names().map_err(|error| Failure::configuration(&error))?;
     let broker = Embedded::start(BROKERS)
-        .and_then(|broker| broker.create(&names.written_by_ingress()).map(|()| broker))
+        .and_then(|broker| broker.create(names.all()).map(|()| broker))
         .map_err(|error| Failure::unavailable("the embedded broker does not start", &error))?;
-    let token = uuid::Uuid::new_v4().simple().to_string();
-    let config = configure(config, place.path(), broker.bootstrap_servers(), &token)?;
-    let mut bridge = Bridge::start(&config, "demo").await?;
-
-    let url = format!("http://{}/webhooks?token={token}", bridge.webhook_address);
-    let events = names.events("ServiceOrderUpdated");
-    output::print(
-        format!(
-            "webhook: {url}\nbroker: {broker}\nadmin: http://{}\n\n  \
-             curl -i '{url}' -d '{PASTED}'\n  \
-             kcat -C -e -o beginning -b {broker} -t {events} -f 'partition %p, key %k\\n%h\\n%s\\n\\n'\n\n",
-            bridge.admin_address,
-            broker = broker.bootstrap_servers(),
-        )
-        .as_bytes(),
-    )?;
+    let started = tokio::select! {
+        started = Product::start(&options, config, &names, &place, broker.bootstrap_servers()) => started,
+        () = shutdown.drain.cancelled() => return Ok(Exit::Clean),
+    };
+    let mut product = started?;
+    product.introduce(broker.bootstrap_servers())?;
 
     let began = Instant::now();
-    let sending = hotels::start(&options, url, &shutdown.drain).await?;
-    let mut table = table::Table::new(&bridge.metrics, &names);
+    let mut screen = table::Screen::new();
     let mut each_second = tokio::time::interval(table::REFRESH);
     let ended = loop {
         // Only ticks are lost by cancelling any of these.
         tokio::select! {
-            _ = each_second.tick() => table.draw(began.elapsed())?,
-            failure = bridge.failed() => break Err(failure),
+            _ = each_second.tick() => screen.draw(began.elapsed(), &product.figures())?,
+            failure = product.failed() => break Err(failure),
             () = shutdown.drain.cancelled() => break Ok(()),
             () = over(options.duration, began) => break Ok(()),
         }
     };
-    shutdown.drain.cancel();
-    let hotels = sending.await.map_err(|error| Failure::bug(format!("the sender broke off: {error}")))?;
-    let metrics = bridge.metrics.clone();
-    let drained = bridge.drain(&config, &shutdown).await?;
+    let elapsed = began.elapsed();
+    let ending = product.end(&shutdown).await?;
     ended?;
-    table::Table::new(&metrics, &names).sum_up(began.elapsed(), &hotels)?;
-    Ok(drained)
+    screen.last(elapsed, &ending.figures)?;
+    Ok(ending.exit)
 }
 
-async fn over(duration: Option<std::time::Duration>, began: Instant) {
+async fn over(duration: Option<Duration>, began: Instant) {
     match duration {
-        Some(duration) => tokio::time::sleep_until((began + duration).into()).await,
+        Some(duration) => tokio::time::sleep_until(began + duration).await,
         None => std::future::pending().await,
     }
 }
 
-/// The configuration in force, with everything on loopback and in the temporary directory.
-fn configure(mut config: Config, place: &Path, bootstrap: &str, token: &str) -> Result<Config, Failure> {
-    let any_port = SocketAddr::from(([127, 0, 0, 1], 0));
-    config.ingress.listen = any_port;
-    config.ingress.tokens = [("demo".to_owned(), Secret::new(token.to_owned()))].into();
-    config.ingress.token_files.clear();
-    config.admin.listen = any_port;
-    config.admin.control_socket = None;
-    config.journal.dir = place.join("journal");
-    config.kafka = crate::kafka::Config { bootstrap_servers: bootstrap.to_owned(), ..Default::default() };
-    // The embedded broker was given its topics; it has no administration of its own.
-    config.topics.provision = Provision::Off;
-    let key = place.join("sealing.key");
-    let mut bytes = [0u8; 16];
-    getrandom::fill(&mut bytes).map_err(|error| Failure::bug(format!("no randomness: {error}")))?;
-    let half = uuid::Uuid::from_bytes(bytes).simple().to_string();
-    std::fs::write(&key, format!("{half}{}", uuid::Uuid::new_v4().simple()))
-        .map_err(|error| Failure::io("cannot write the demo's sealing key", &error))?;
-    config.credentials = credentials::Config { sealing_key_files: vec![key], ..Default::default() };
-    Ok(config)
+/// The running parts.
+struct Product {
+    config: Config,
+    names: TopicNames,
+    metrics: Metrics,
+    webhook: String,
+    bridge: Bridge,
+    hotels: Hotels,
+    enrichment: Enrichment,
+}
+
+/// How it ended.
+struct Ending {
+    exit: Exit,
+    figures: Figures,
+    totals: Totals,
+}
+
+impl Product {
+    async fn start(
+        options: &Demo,
+        config: Config,
+        names: &TopicNames,
+        place: &Place,
+        broker: &str,
+    ) -> Result<Self, Failure> {
+        let token = uuid::Uuid::new_v4().simple().to_string();
+        let config = place.ingress(config, broker, &token)?;
+        let bridge = Bridge::start(&config, "demo").await?;
+        let metrics = bridge.metrics.clone();
+        metrics.kafka.expect(names.written_by_enricher().iter().map(|spec| &*spec.name));
+        let webhook = format!("http://{}/webhooks?token={token}", bridge.webhook_address);
+        let hotels = Hotels::open(options, &webhook).await?;
+        let config = place.enricher(config, &hotels.simulator, &hotels.known)?;
+        let enrichment = Enrichment::start(&config, names, &metrics, &bridge.health).await?;
+        Ok(Self { config, names: names.clone(), metrics, webhook, bridge, hotels, enrichment })
+    }
+
+    fn introduce(&self, broker: &str) -> Result<(), Failure> {
+        let introduction = Introduction {
+            webhook: &self.webhook,
+            broker,
+            admin: &format!("http://{}", self.bridge.admin_address),
+            simulator: &self.hotels.simulator.control,
+            names: &self.names,
+            stay: self.hotels.stay().ok_or_else(|| Failure::bug("no hotel has a reservation"))?,
+        };
+        output::print(introduction.text().as_bytes())
+    }
+
+    fn figures(&self) -> Figures {
+        Figures::read(&self.metrics, &self.names, &self.config)
+    }
+
+    /// Resolves with the reason when a part ends that should not.
+    async fn failed(&mut self) -> Failure {
+        tokio::select! {
+            failure = self.bridge.failed() => failure,
+            failure = self.enrichment.failed() => failure,
+            failure = self.hotels.failed() => failure,
+        }
+    }
+
+    /// Ends every part in the written order, within `shutdown.timeout`.
+    async fn end(self, shutdown: &Shutdown) -> Result<Ending, Failure> {
+        let Self { mut config, names, metrics, bridge, hotels, mut enrichment, .. } = self;
+        let deadline = Instant::now() + config.shutdown.timeout;
+        tokio::select! {
+            () = hotels.fall_silent() => {}
+            () = tokio::time::sleep_until(deadline - LEAVE_WITHIN) => {}
+            () = shutdown.abort.cancelled() => {}
+        }
+        config.shutdown.timeout = deadline.saturating_duration_since(Instant::now());
+        let exit = bridge.drain(&config, shutdown).await?;
+        let done = async {
+            while Figures::read(&metrics, &names, &config).not_enriched() > 0 {
+                tokio::time::sleep(LOOK_EVERY).await;
+            }
+        };
+        tokio::select! {
+            () = done => {}
+            failure = enrichment.failed() => return Err(failure),
+            () = tokio::time::sleep_until(deadline - LEAVE_WITHIN) => {}
+            () = shutdown.abort.cancelled() => {}
+        }
+        tokio::select! {
+            () = enrichment.end() => {}
+            () = tokio::time::sleep_until(deadline) => {}
+            () = shutdown.abort.cancelled() => {}
+        }
+        let figures = Figures::read(&metrics, &names, &config);
+        Ok(Ending { exit, figures, totals: hotels.close().await })
+    }
 }

@@ -1,4 +1,4 @@
-//! What the demo shows: on a terminal a table that stays in place, else a line now and then.
+//! What the demo shows while it runs: on a terminal a table that stays in place, else a line now and then.
 
 use std::{
     fmt::Write as _,
@@ -6,113 +6,109 @@ use std::{
     time::Duration,
 };
 
-use super::hotels::Tally;
-use crate::{
-    app::{Failure, output},
-    kafka::TopicNames,
-    telemetry::metrics::{Disposition, Metrics, Outcome, Webhook},
-};
+use super::figures::Figures;
+use crate::app::{Failure, output};
 
-/// How often the table is drawn.
+/// How often it is drawn.
 pub const REFRESH: Duration = Duration::from_secs(1);
 /// Without a terminal, every so many draws are worth a line.
 const DRAWS_PER_LINE: u64 = 2;
 
-/// Reads the metrics of the running bridge.
-pub struct Table {
-    metrics: Metrics,
-    topics: Vec<String>,
+/// Standard output.
+pub struct Screen {
     is_terminal: bool,
     draws: u64,
     lines_drawn: usize,
 }
 
-impl Table {
-    /// A table over the topics that the ingress writes.
-    pub fn new(metrics: &Metrics, names: &TopicNames) -> Self {
-        Self {
-            metrics: metrics.clone(),
-            topics: names.written_by_ingress().into_iter().map(|topic| topic.name.to_string()).collect(),
-            is_terminal: io::stdout().is_terminal(),
-            draws: 0,
-            lines_drawn: 0,
-        }
+impl Screen {
+    /// Nothing is drawn yet.
+    pub fn new() -> Self {
+        Self { is_terminal: io::stdout().is_terminal(), draws: 0, lines_drawn: 0 }
     }
 
     /// Shows how things stand.
-    pub fn draw(&mut self, elapsed: Duration) -> Result<(), Failure> {
+    pub fn draw(&mut self, elapsed: Duration, figures: &Figures) -> Result<(), Failure> {
         self.draws += 1;
-        if !self.is_terminal {
-            if !(self.draws - 1).is_multiple_of(DRAWS_PER_LINE) {
-                return Ok(());
-            }
-            return output::print(format!("{}\n", self.line(elapsed)).as_bytes());
+        if self.is_terminal {
+            let table = table(elapsed, figures);
+            // Up over what was drawn before, then clear to the end of the screen.
+            let up = match self.lines_drawn {
+                0 => String::new(),
+                lines => format!("\x1b[{lines}A\x1b[J"),
+            };
+            self.lines_drawn = table.lines().count();
+            return output::print(format!("{up}{table}").as_bytes());
         }
-        let table = self.table(elapsed);
-        // Up over what was drawn before, then clear to the end of the screen.
-        let up =
-            if self.lines_drawn > 0 { format!("\x1b[{}A\x1b[J", self.lines_drawn) } else { String::new() };
-        self.lines_drawn = table.lines().count();
-        output::print(format!("{up}{table}").as_bytes())
-    }
-
-    /// The last words.
-    pub fn sum_up(&self, elapsed: Duration, hotels: &Tally) -> Result<(), Failure> {
-        let Counts { delivered, pending, .. } = self.counts();
-        let text = format!(
-            "\n{}\nThe hotels sent {} messages that were taken and gave {} up.\n\
-             The journal delivered {delivered} of them to Kafka and holds {pending}.\n",
-            self.table(elapsed).trim_end(),
-            hotels.taken,
-            hotels.abandoned,
-        );
-        output::print(text.as_bytes())
-    }
-
-    fn line(&self, elapsed: Duration) -> String {
-        let Counts { accepted, delivered, pending, records } = self.counts();
-        format!(
-            "{:>4} s  deliveries accepted {accepted}, delivered {delivered}, pending {pending}; records on topics {records}",
-            elapsed.as_secs()
-        )
-    }
-
-    fn table(&self, elapsed: Duration) -> String {
-        let mut table = self.line(elapsed) + "\n\n";
-        let _ = writeln!(table, "  {:<42} {:>10} {:>12}", "TOPIC", "RECORDS", "BYTES");
-        for topic in &self.topics {
-            let records = self.records(topic);
-            if records > 0 {
-                let bytes = self.metrics.kafka.produced_bytes.with_label_values(&[topic]).get();
-                let _ = writeln!(table, "  {topic:<42} {records:>10} {bytes:>12}");
-            }
+        if self.draws % DRAWS_PER_LINE == 1 {
+            return output::print(line(elapsed, figures).as_bytes());
         }
-        table
+        Ok(())
     }
 
-    fn records(&self, topic: &str) -> u64 {
-        self.metrics.kafka.produced_records.with_label_values(&[topic, "ok"]).get()
-    }
-
-    fn counts(&self) -> Counts {
-        let deliveries = |kind| {
-            let of = |outcome| self.metrics.webhook.deliveries.of(kind, outcome).get();
-            of(Outcome::Accepted) + of(Outcome::Quarantined)
-        };
-        Counts {
-            accepted: deliveries(Webhook::General)
-                + deliveries(Webhook::Integration)
-                + deliveries(Webhook::Unknown),
-            delivered: self.metrics.journal.completed.of(Disposition::Delivered).get(),
-            pending: self.metrics.journal.pending_records.get(),
-            records: self.topics.iter().map(|topic| self.records(topic)).sum(),
+    /// Shows how things stood at the end, in the place of the last table.
+    pub fn last(&mut self, elapsed: Duration, figures: &Figures) -> Result<(), Failure> {
+        if self.is_terminal {
+            return self.draw(elapsed, figures);
         }
+        output::print(format!("\n{}", table(elapsed, figures)).as_bytes())
     }
 }
 
-struct Counts {
-    accepted: u64,
-    delivered: u64,
-    pending: i64,
-    records: u64,
+/// Everything in one line, for a log.
+pub fn line(elapsed: Duration, figures: &Figures) -> String {
+    let list = |counts: &[(String, u64)]| {
+        let some = counts.iter().filter(|(_, count)| *count > 0);
+        some.map(|(name, count)| format!("{name} {count}")).collect::<Vec<_>>().join(", ")
+    };
+    format!(
+        "{:>4} s  deliveries: {}. events: {}. records: {}. API calls: {}. lag: {}.\n",
+        elapsed.as_secs(),
+        deliveries(figures),
+        list(&figures.events),
+        list(&figures.entities),
+        calls(figures),
+        lag(figures),
+    )
+}
+
+/// Everything in a table of 80 columns.
+pub fn table(elapsed: Duration, figures: &Figures) -> String {
+    let mut table = String::new();
+    let _ = writeln!(table, "  deliveries  {} in {} s", deliveries(figures), elapsed.as_secs());
+    let _ = writeln!(table, "  API calls   {}", calls(figures));
+    let _ = writeln!(table, "  lag         {}\n", lag(figures));
+    let left: Vec<_> = titled("EVENTS", &figures.events).collect();
+    let others = figures.others.iter().filter(|(_, count)| *count > 0).cloned().collect::<Vec<_>>();
+    let right: Vec<_> = titled("RECORDS", &figures.entities).chain(titled("OTHERS", &others)).collect();
+    for row in 0..left.len().max(right.len()) {
+        let cell = |column: &[String]| column.get(row).cloned().unwrap_or_default();
+        let _ = writeln!(table, "{}", format!("  {:<37}{}", cell(&left), cell(&right)).trim_end());
+    }
+    table
+}
+
+/// A title, then a row for each count.
+fn titled(title: &str, counts: &[(String, u64)]) -> impl Iterator<Item = String> {
+    let rows = counts.iter().map(|(name, count)| format!("{name:<26}{count:>8}"));
+    std::iter::once(title.to_owned()).chain(rows)
+}
+
+fn deliveries(figures: &Figures) -> String {
+    let Figures { accepted, quarantined, refused, .. } = figures;
+    format!("{accepted} accepted, {quarantined} quarantined, {refused} refused")
+}
+
+fn calls(figures: &Figures) -> String {
+    format!(
+        "{} made, {} saved by coalescing; the busiest hotel used {} of {}",
+        figures.calls,
+        figures.saved(),
+        figures.used(),
+        figures.budget,
+    )
+}
+
+fn lag(figures: &Figures) -> String {
+    format!("{} deliveries in the journal, {} events not enriched", figures.pending, figures.not_enriched())
 }
