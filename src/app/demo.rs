@@ -16,10 +16,12 @@
 //! end     hotels fall silent ─ ingress drains ─ enricher does the rest ─ enricher ends ─ hotels close
 //! ```
 
+mod comparison;
 mod figures;
 mod hotels;
 mod introduction;
 mod place;
+mod summary;
 mod table;
 
 use std::time::Duration;
@@ -29,15 +31,16 @@ use tokio::time::Instant;
 use super::{Exit, Failure, arguments::Demo, enricher::Enrichment, ingress::Bridge, output};
 use crate::{
     config::Config,
-    kafka::{TopicNames, embedded::Embedded},
+    kafka::{self, TopicNames, embedded::Embedded},
     shutdown::Shutdown,
-    simulator::Totals,
     telemetry::metrics::Metrics,
 };
+use comparison::Comparison;
 use figures::Figures;
 use hotels::Hotels;
 use introduction::Introduction;
 use place::Place;
+use summary::Summary;
 
 /// One is enough to show topics, partitions and keys.
 const BROKERS: u8 = 1;
@@ -68,23 +71,24 @@ pub async fn run(options: Demo, config: Config) -> Result<Exit, Failure> {
     let began = Instant::now();
     let mut screen = table::Screen::new();
     let mut each_second = tokio::time::interval(table::REFRESH);
-    let ended = loop {
+    loop {
         // Only ticks are lost by cancelling any of these.
         tokio::select! {
             _ = each_second.tick() => screen.draw(began.elapsed(), &product.figures())?,
-            failure = product.failed() => break Err(failure),
-            () = shutdown.drain.cancelled() => break Ok(()),
-            () = over(options.duration, began) => break Ok(()),
+            // What it leaves undone is in memory and in a temporary directory.
+            failure = product.failed() => return Err(failure),
+            () = shutdown.drain.cancelled() => break,
+            () = long_enough(options.duration, began) => break,
         }
-    };
-    let elapsed = began.elapsed();
-    let ending = product.end(&shutdown).await?;
-    ended?;
-    screen.last(elapsed, &ending.figures)?;
-    Ok(ending.exit)
+    }
+    let lasted = began.elapsed();
+    let Ending { exit, figures, summary } = product.end(&shutdown).await?;
+    screen.last(lasted, &figures)?;
+    output::print(summary.text(&figures).as_bytes())?;
+    Ok(exit)
 }
 
-async fn over(duration: Option<Duration>, began: Instant) {
+async fn long_enough(duration: Option<Duration>, began: Instant) {
     match duration {
         Some(duration) => tokio::time::sleep_until(began + duration).await,
         None => std::future::pending().await,
@@ -106,7 +110,7 @@ struct Product {
 struct Ending {
     exit: Exit,
     figures: Figures,
-    totals: Totals,
+    summary: Summary,
 }
 
 impl Product {
@@ -158,30 +162,57 @@ impl Product {
     async fn end(self, shutdown: &Shutdown) -> Result<Ending, Failure> {
         let Self { mut config, names, metrics, bridge, hotels, mut enrichment, .. } = self;
         let deadline = Instant::now() + config.shutdown.timeout;
-        tokio::select! {
-            () = hotels.fall_silent() => {}
-            () = tokio::time::sleep_until(deadline - LEAVE_WITHIN) => {}
-            () = shutdown.abort.cancelled() => {}
-        }
+        let is_silent = tokio::select! {
+            () = hotels.fall_silent() => true,
+            () = over(deadline - LEAVE_WITHIN, shutdown) => false,
+        };
         config.shutdown.timeout = deadline.saturating_duration_since(Instant::now());
         let exit = bridge.drain(&config, shutdown).await?;
-        let done = async {
+        let all_done = async {
             while Figures::read(&metrics, &names, &config).not_enriched() > 0 {
                 tokio::time::sleep(LOOK_EVERY).await;
             }
         };
-        tokio::select! {
-            () = done => {}
+        let is_done = tokio::select! {
+            () = all_done => true,
             failure = enrichment.failed() => return Err(failure),
-            () = tokio::time::sleep_until(deadline - LEAVE_WITHIN) => {}
-            () = shutdown.abort.cancelled() => {}
-        }
+            () = over(deadline - LEAVE_WITHIN, shutdown) => false,
+        };
         tokio::select! {
             () = enrichment.end() => {}
-            () = tokio::time::sleep_until(deadline) => {}
-            () = shutdown.abort.cancelled() => {}
+            () = over(deadline, shutdown) => {}
         }
         let figures = Figures::read(&metrics, &names, &config);
-        Ok(Ending { exit, figures, totals: hotels.close().await })
+        let comparison = if is_silent && is_done && exit == Exit::Clean {
+            compare(hotels.simulator.truth(), config.kafka, names).await
+        } else {
+            None
+        };
+        let summary = Summary { hotels: hotels.count, totals: hotels.close().await, comparison };
+        Ok(Ending { exit, figures, summary })
+    }
+}
+
+/// The time is over, or a second signal came.
+async fn over(deadline: Instant, shutdown: &Shutdown) {
+    tokio::select! {
+        () = tokio::time::sleep_until(deadline) => {}
+        () = shutdown.abort.cancelled() => {}
+    }
+}
+
+/// None when there is nothing exact to say.
+async fn compare(truth: String, kafka: kafka::Config, names: TopicNames) -> Option<Comparison> {
+    let read = tokio::task::spawn_blocking(move || Comparison::new(&truth, &kafka, &names)).await;
+    match read {
+        Ok(Ok(comparison)) => comparison,
+        Ok(Err(error)) => {
+            tracing::warn!(%error, "the entity topics cannot be compared: {error}");
+            None
+        }
+        Err(error) => {
+            tracing::error!(%error, "comparing the entity topics broke off: {error}");
+            None
+        }
     }
 }

@@ -3,20 +3,25 @@
 use crate::{
     config::Config,
     enricher::entity,
-    kafka::{TopicNames, topics::ENTITIES},
+    kafka::TopicNames,
     telemetry::{
         family::Label,
         metrics::{
             Disposition, Metrics, Outcome, Webhook,
-            connector::{Code, Entity, Operation},
+            connector::{Code, Entity, Operation, ThrottledBy},
             enricher::EventOutcome,
         },
     },
 };
 
+/// A name and how many there are of it.
+pub type Count = (String, u64);
+
 /// How things stand.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Figures {
+    /// What all topics begin with.
+    pub prefix: String,
     /// Deliveries that were accepted.
     pub accepted: u64,
     /// Deliveries that were kept in quarantine.
@@ -28,11 +33,11 @@ pub struct Figures {
     /// Deliveries that wait in the journal.
     pub pending: u64,
     /// Records on the event topics, by discriminator.
-    pub events: Vec<(String, u64)>,
+    pub events: Vec<Count>,
     /// Records on the other topics that the ingress writes, by the name without prefix.
-    pub others: Vec<(String, u64)>,
+    pub others: Vec<Count>,
     /// Records on the entity topics.
-    pub entities: Vec<(String, u64)>,
+    pub entities: Vec<Count>,
     /// Events that can be enriched.
     pub to_enrich: u64,
     /// Of these, events that are done with: their entity is published, gone, refused or in the dead
@@ -40,6 +45,8 @@ pub struct Figures {
     pub enriched: u64,
     /// Requests to the Connector API, however they ended.
     pub calls: u64,
+    /// Of these, answered 429.
+    pub throttled: u64,
     /// Share of its budget that the busiest access token has used, from 0 to 1.
     pub budget_used: f64,
     /// Requests that the budget of an access token has.
@@ -51,9 +58,11 @@ impl Figures {
     pub fn read(metrics: &Metrics, names: &TopicNames, config: &Config) -> Self {
         let records = |topic: &str| metrics.kafka.produced_records.with_label_values(&[topic, "ok"]).get();
         let mut figures = Self {
+            prefix: config.topics.prefix.clone(),
             delivered: metrics.journal.completed.of(Disposition::Delivered).get(),
             pending: metrics.journal.pending_records.get().try_into().unwrap_or(0),
             calls: calls(metrics),
+            throttled: metrics.connector.throttled.of(ThrottledBy::Server).get(),
             enriched: enriched(metrics),
             budget_used: metrics.connector.rate_limit_used.get(),
             budget: config.connector.requests_per_window,
@@ -83,7 +92,6 @@ impl Figures {
                 figures.others.push((logical.to_owned(), count));
             }
         }
-        debug_assert_eq!(figures.entities.len(), ENTITIES.len());
         figures
     }
 
@@ -102,16 +110,6 @@ impl Figures {
     /// Requests that the busiest access token has used of its budget.
     pub fn used(&self) -> u64 {
         (self.budget_used * self.budget as f64).round() as u64
-    }
-
-    /// Records on all event topics.
-    pub fn all_events(&self) -> u64 {
-        self.events.iter().map(|(_, count)| count).sum()
-    }
-
-    /// Records on all entity topics.
-    pub fn all_entities(&self) -> u64 {
-        self.entities.iter().map(|(_, count)| count).sum()
     }
 }
 
