@@ -33,14 +33,14 @@ use crate::{
     config::Config,
     kafka::{self, TopicNames, embedded::Embedded},
     shutdown::Shutdown,
-    telemetry::metrics::Metrics,
 };
 use comparison::Comparison;
-use figures::Figures;
+use figures::Meter;
 use hotels::Hotels;
 use introduction::Introduction;
 use place::Place;
 use summary::Summary;
+use table::Screen;
 
 /// One is enough to show topics, partitions and keys.
 const BROKERS: u8 = 1;
@@ -69,23 +69,31 @@ pub async fn run(options: Demo, config: Config) -> Result<Exit, Failure> {
     product.introduce(broker.bootstrap_servers())?;
 
     let began = Instant::now();
-    let mut screen = table::Screen::new();
+    let meter = product.meter.clone();
+    let mut screen = Screen::new();
     let mut each_second = tokio::time::interval(table::REFRESH);
     loop {
         // Only ticks are lost by cancelling any of these.
         tokio::select! {
-            _ = each_second.tick() => screen.draw(began.elapsed(), &product.figures())?,
+            _ = each_second.tick() => screen.draw(began.elapsed(), &meter.read())?,
             // What it leaves undone is in memory and in a temporary directory.
             failure = product.failed() => return Err(failure),
             () = shutdown.drain.cancelled() => break,
             () = long_enough(options.duration, began) => break,
         }
     }
-    let lasted = began.elapsed();
-    let Ending { exit, figures, summary } = product.end(&shutdown).await?;
-    screen.last(lasted, &figures)?;
+    let ending = product.end(&shutdown);
+    tokio::pin!(ending);
+    let summary = loop {
+        tokio::select! {
+            summary = &mut ending => break summary?,
+            _ = each_second.tick() => screen.draw(began.elapsed(), &meter.read())?,
+        }
+    };
+    let figures = meter.read();
+    screen.last(began.elapsed(), &figures)?;
     output::print(summary.text(&figures).as_bytes())?;
-    Ok(exit)
+    Ok(Exit::Clean)
 }
 
 async fn long_enough(duration: Option<Duration>, began: Instant) {
@@ -99,18 +107,11 @@ async fn long_enough(duration: Option<Duration>, began: Instant) {
 struct Product {
     config: Config,
     names: TopicNames,
-    metrics: Metrics,
+    meter: Meter,
     webhook: String,
     bridge: Bridge,
     hotels: Hotels,
     enrichment: Enrichment,
-}
-
-/// How it ended.
-struct Ending {
-    exit: Exit,
-    figures: Figures,
-    summary: Summary,
 }
 
 impl Product {
@@ -130,7 +131,8 @@ impl Product {
         let hotels = Hotels::open(options, &webhook).await?;
         let config = place.enricher(config, &hotels.simulator, &hotels.known)?;
         let enrichment = Enrichment::start(&config, names, &metrics, &bridge.health).await?;
-        Ok(Self { config, names: names.clone(), metrics, webhook, bridge, hotels, enrichment })
+        let meter = Meter::new(metrics, names, &config);
+        Ok(Self { config, names: names.clone(), meter, webhook, bridge, hotels, enrichment })
     }
 
     fn introduce(&self, broker: &str) -> Result<(), Failure> {
@@ -145,10 +147,6 @@ impl Product {
         output::print(introduction.text().as_bytes())
     }
 
-    fn figures(&self) -> Figures {
-        Figures::read(&self.metrics, &self.names, &self.config)
-    }
-
     /// Resolves with the reason when a part ends that should not.
     async fn failed(&mut self) -> Failure {
         tokio::select! {
@@ -158,23 +156,19 @@ impl Product {
         }
     }
 
-    /// Ends every part in the written order, within `shutdown.timeout`.
-    async fn end(self, shutdown: &Shutdown) -> Result<Ending, Failure> {
-        let Self { mut config, names, metrics, bridge, hotels, mut enrichment, .. } = self;
+    /// Ends every part in the written order, within `shutdown.timeout`. A journal that is not empty by then
+    /// goes with the demo: there is no next start that would deliver it.
+    async fn end(self, shutdown: &Shutdown) -> Result<Summary, Failure> {
+        let Self { mut config, names, meter, bridge, hotels, mut enrichment, .. } = self;
         let deadline = Instant::now() + config.shutdown.timeout;
         let is_silent = tokio::select! {
             () = hotels.fall_silent() => true,
             () = over(deadline - LEAVE_WITHIN, shutdown) => false,
         };
         config.shutdown.timeout = deadline.saturating_duration_since(Instant::now());
-        let exit = bridge.drain(&config, shutdown).await?;
-        let all_done = async {
-            while Figures::read(&metrics, &names, &config).not_enriched() > 0 {
-                tokio::time::sleep(LOOK_EVERY).await;
-            }
-        };
+        let drained = bridge.drain(&config, shutdown).await?;
         let is_done = tokio::select! {
-            () = all_done => true,
+            () = enriched(&meter) => true,
             failure = enrichment.failed() => return Err(failure),
             () = over(deadline - LEAVE_WITHIN, shutdown) => false,
         };
@@ -182,14 +176,19 @@ impl Product {
             () = enrichment.end() => {}
             () = over(deadline, shutdown) => {}
         }
-        let figures = Figures::read(&metrics, &names, &config);
-        let comparison = if is_silent && is_done && exit == Exit::Clean {
+        let comparison = if is_silent && is_done && drained == Exit::Clean {
             compare(hotels.simulator.truth(), config.kafka, names).await
         } else {
             None
         };
-        let summary = Summary { hotels: hotels.count, totals: hotels.close().await, comparison };
-        Ok(Ending { exit, figures, summary })
+        Ok(Summary { hotels: hotels.count, totals: hotels.close().await, comparison })
+    }
+}
+
+/// Every event is done with; no more come.
+async fn enriched(meter: &Meter) {
+    while meter.read().not_enriched() > 0 {
+        tokio::time::sleep(LOOK_EVERY).await;
     }
 }
 

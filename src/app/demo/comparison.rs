@@ -110,3 +110,34 @@ fn last_values(
     })?;
     Ok(read.is_continue().then_some(values))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn line(kind: &str, id: &str, abandoned: u32, record: &str) -> String {
+        format!(
+            r#"{{"EnterpriseId":"e","Kind":"{kind}","Id":"{id}","State":"present","Told":{{"Waiting":0,"Taken":1,"Abandoned":{abandoned}}},"Record":{record}}}"#
+        ) + "\n"
+    }
+
+    #[test]
+    fn only_the_same_bytes_are_exact() {
+        let on_topic = |records: &[(&str, &str)]| {
+            records.iter().map(|(id, value)| ((*id).to_owned(), value.as_bytes().to_vec())).collect()
+        };
+        let records = Records::from([
+            ("reservations", on_topic(&[("a", r#"{"Id":"a"}"#), ("b", r#"{"Id":"b"}"#)])),
+            ("customers", on_topic(&[("c", r#"{ "Id":"c"}"#)])),
+        ]);
+        let truth = [
+            line("reservations", "a", 0, r#"{"Id":"a"}"#),
+            line("product-service-orders", "b", 0, r#"{"Id":"b"}"#),
+            line("customers", "c", 0, r#"{"Id":"c"}"#),
+            line("messages", "d", 0, "null"),
+            line("messages", "not told in full", 1, "{}"),
+        ];
+        let comparison = Comparison::of(&truth.concat(), &records);
+        assert_eq!(comparison, Comparison { told: 4, exact: 2, withheld: 1 });
+    }
+}

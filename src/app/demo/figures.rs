@@ -1,9 +1,11 @@
 //! The figures that the demo shows, as the metrics have them at one moment.
 
+use std::time::Duration;
+
 use crate::{
     config::Config,
     enricher::entity,
-    kafka::TopicNames,
+    kafka::{TopicNames, topics::TopicSpec},
     telemetry::{
         family::Label,
         metrics::{
@@ -49,38 +51,56 @@ pub struct Figures {
     pub throttled: u64,
     /// Share of its budget that the busiest access token has used, from 0 to 1.
     pub budget_used: f64,
-    /// Requests that the budget of an access token has.
-    pub budget: usize,
+    /// Requests that an access token has, and in which time.
+    pub budget: (usize, Duration),
 }
 
-impl Figures {
-    /// Reads them.
-    pub fn read(metrics: &Metrics, names: &TopicNames, config: &Config) -> Self {
-        let records = |topic: &str| metrics.kafka.produced_records.with_label_values(&[topic, "ok"]).get();
-        let mut figures = Self {
+/// Where the figures are read.
+#[derive(Clone)]
+pub struct Meter {
+    metrics: Metrics,
+    /// Topics that are written to.
+    topics: Vec<TopicSpec>,
+    prefix: String,
+    budget: (usize, Duration),
+}
+
+impl Meter {
+    /// Over the metrics of the process.
+    pub fn new(metrics: Metrics, topics: &TopicNames, config: &Config) -> Self {
+        Self {
+            metrics,
+            topics: topics.all().cloned().collect(),
             prefix: config.topics.prefix.clone(),
+            budget: (config.connector.requests_per_window, config.connector.window),
+        }
+    }
+
+    /// How things stand now.
+    pub fn read(&self) -> Figures {
+        let Self { metrics, .. } = self;
+        let mut figures = Figures {
+            prefix: self.prefix.clone(),
             delivered: metrics.journal.completed.of(Disposition::Delivered).get(),
             pending: metrics.journal.pending_records.get().try_into().unwrap_or(0),
+            enriched: enriched(metrics),
             calls: calls(metrics),
             throttled: metrics.connector.throttled.of(ThrottledBy::Server).get(),
-            enriched: enriched(metrics),
             budget_used: metrics.connector.rate_limit_used.get(),
-            budget: config.connector.requests_per_window,
-            ..Self::default()
+            budget: self.budget,
+            ..Figures::default()
         };
         for webhook in Webhook::ALL {
             for outcome in Outcome::ALL {
-                let count = metrics.webhook.deliveries.of(*webhook, *outcome).get();
                 *match outcome {
                     Outcome::Accepted => &mut figures.accepted,
                     Outcome::Quarantined => &mut figures.quarantined,
                     _ => &mut figures.refused,
-                } += count;
+                } += metrics.webhook.deliveries.of(*webhook, *outcome).get();
             }
         }
-        for spec in names.all() {
-            let count = records(&spec.name);
-            let logical = spec.logical.as_str();
+        for TopicSpec { name, logical, .. } in &self.topics {
+            let count = metrics.kafka.produced_records.with_label_values(&[&**name, "ok"]).get();
             if let Some(discriminator) = logical.strip_prefix("events.") {
                 if entity::spoken_of(discriminator).is_some() {
                     figures.to_enrich += count;
@@ -89,12 +109,14 @@ impl Figures {
             } else if let Some(entity) = logical.strip_prefix("entities.") {
                 figures.entities.push((entity.to_owned(), count));
             } else {
-                figures.others.push((logical.to_owned(), count));
+                figures.others.push((logical.clone(), count));
             }
         }
         figures
     }
+}
 
+impl Figures {
     /// Events on topics that are not done with.
     pub fn not_enriched(&self) -> u64 {
         self.to_enrich.saturating_sub(self.enriched)
@@ -109,7 +131,7 @@ impl Figures {
 
     /// Requests that the busiest access token has used of its budget.
     pub fn used(&self) -> u64 {
-        (self.budget_used * self.budget as f64).round() as u64
+        (self.budget_used * self.budget.0 as f64).round() as u64
     }
 }
 
@@ -126,4 +148,32 @@ fn enriched(metrics: &Metrics) -> u64 {
     all.filter(|(_, outcome)| *outcome != EventOutcome::Parked)
         .map(|(entity, outcome)| metrics.enricher.events.of(entity, outcome).get())
         .sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::telemetry::metrics::Names;
+
+    #[test]
+    fn what_is_parked_is_not_done_with_and_every_request_counts() {
+        let config = Config::default();
+        let names = config.topic_names().unwrap();
+        let metrics = Metrics::new(&Names::default());
+        for (topic, records) in [("CustomerAdded", 6), ("PaymentUpdated", 4), ("Invented", 100)] {
+            let topic = names.events(topic);
+            metrics.kafka.produced_records.with_label_values(&[&*topic, "ok"]).inc_by(records);
+        }
+        for (outcome, events) in
+            [(EventOutcome::Enriched, 3), (EventOutcome::Coalesced, 5), (EventOutcome::Parked, 1)]
+        {
+            metrics.enricher.events.of(Entity::Customers, outcome).inc_by(events);
+        }
+        metrics.connector.requests.of(Operation::Customers, Code::Ok).inc_by(2);
+        metrics.connector.requests.of(Operation::Services, Code::Timeout).inc();
+        metrics.connector.rate_limit_used.set(0.1);
+        let figures = Meter::new(metrics, &names, &config).read();
+        assert_eq!((figures.to_enrich, figures.not_enriched()), (10, 2));
+        assert_eq!((figures.calls, figures.saved(), figures.used()), (3, 5, 20));
+    }
 }

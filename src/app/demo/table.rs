@@ -58,12 +58,13 @@ impl Screen {
 /// Everything in one line, for a log.
 fn line(elapsed: Duration, figures: &Figures) -> String {
     format!(
-        "{:>4} s  deliveries: {}; events: {}; records: {}; API calls: {}; lag: {}\n",
+        "{:>4} s  deliveries: {}; events: {}; records: {}; API calls: {}; budget: {}; lag: {}\n",
         elapsed.as_secs(),
         deliveries(figures),
         listed(&figures.events),
         listed(&figures.entities),
         calls(figures),
+        budget(figures),
         lag(figures),
     )
 }
@@ -81,6 +82,7 @@ fn table(elapsed: Duration, figures: &Figures) -> String {
     let mut table = String::new();
     let _ = writeln!(table, "deliveries  {}, in {} s", deliveries(figures), elapsed.as_secs());
     let _ = writeln!(table, "API calls   {}", calls(figures));
+    let _ = writeln!(table, "budget      {}", budget(figures));
     let _ = writeln!(table, "lag         {}\n", lag(figures));
     let left: Vec<_> = std::iter::once(row(&format!("{prefix}.events.*"), &"EVENTS", LEFT))
         .chain(figures.events.iter().map(|(name, count)| row(name, count, LEFT)))
@@ -116,8 +118,13 @@ fn deliveries(figures: &Figures) -> String {
 }
 
 fn calls(figures: &Figures) -> String {
-    let (made, saved, used) = (figures.calls, figures.saved(), figures.used());
-    format!("{made} made, {saved} saved by coalescing; budget used {used} of {}", figures.budget)
+    format!("{} made, {} saved by coalescing", figures.calls, figures.saved())
+}
+
+fn budget(figures: &Figures) -> String {
+    let (budget, window) = figures.budget;
+    let window = window.as_secs();
+    format!("the busiest access token used {} of {budget} requests in {window} s", figures.used())
 }
 
 fn lag(figures: &Figures) -> String {
@@ -150,7 +157,7 @@ mod tests {
             enriched: 90,
             calls: 31,
             budget_used: 0.2,
-            budget: 195,
+            budget: (195, Duration::from_secs(30)),
             ..Figures::default()
         }
     }
@@ -160,7 +167,8 @@ mod tests {
         let shown = table(Duration::from_secs(7), &figures());
         let expected = "\
 deliveries  40 accepted, 0 quarantined, 2 refused, in 7 s
-API calls   31 made, 59 saved by coalescing; budget used 39 of 195
+API calls   31 made, 59 saved by coalescing
+budget      the busiest access token used 39 of 195 requests in 30 s
 lag         3 deliveries in the journal, 10 events not enriched
 
 mews.events.*          EVENTS    mews.entities.*                         RECORDS
@@ -180,7 +188,8 @@ unrecognized                0    mews.integrations.IntegrationApiKeyCreated    1
             line(Duration::from_secs(7), &figures()),
             "   7 s  deliveries: 40 accepted, 0 quarantined, 2 refused; \
              events: 123463 (CustomerAdded 7, ResourceBlockUpdated 123456); records: 6 (customers 6); \
-             API calls: 31 made, 59 saved by coalescing; budget used 39 of 195; \
+             API calls: 31 made, 59 saved by coalescing; \
+             budget: the busiest access token used 39 of 195 requests in 30 s; \
              lag: 3 deliveries in the journal, 10 events not enriched\n"
         );
         assert!(line(Duration::ZERO, &Figures::default()).contains("events: 0; records: 0;"));
