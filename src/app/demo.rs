@@ -46,6 +46,8 @@ use table::Screen;
 const BROKERS: u8 = 1;
 /// How often it is looked whether the enricher has done the rest.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
+/// Gauges of the consumer group are not older than this.
+const GAUGES_WITHIN: Duration = Duration::from_secs(3);
 /// Of `shutdown.timeout`, what leaving the group may need.
 const LEAVE_WITHIN: Duration = Duration::from_secs(5);
 
@@ -187,7 +189,16 @@ impl Product {
 
 /// Every event is done with; no more come.
 async fn enriched(meter: &Meter) {
-    while meter.read().not_enriched() > 0 {
+    let mut none_since = None;
+    loop {
+        let figures = meter.read();
+        if figures.not_enriched() > 0 {
+            none_since = None;
+        } else if figures.ever_parked == 0
+            || none_since.get_or_insert_with(Instant::now).elapsed() > GAUGES_WITHIN
+        {
+            return;
+        }
         tokio::time::sleep(LOOK_EVERY).await;
     }
 }

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use prometheus::{IntGauge, core::Collector as _};
+
 use crate::{
     config::Config,
     enricher::entity,
@@ -11,7 +13,7 @@ use crate::{
         metrics::{
             Disposition, Metrics, Outcome, Webhook,
             connector::{Code, Entity, Operation, ThrottledBy},
-            enricher::EventOutcome,
+            enricher::{EventOutcome, HoldReason},
         },
     },
 };
@@ -45,6 +47,12 @@ pub struct Figures {
     /// Of these, events that are done with: their entity is published, gone, refused or in the dead
     /// letters, or they share the fetch of another event.
     pub enriched: u64,
+    /// Events that were ever parked; one may be several times.
+    pub ever_parked: u64,
+    /// Keys that are parked.
+    pub parked: u64,
+    /// Events that the consumer group has not committed, as it said a second ago.
+    pub not_committed: u64,
     /// Requests to the Connector API, however they ended.
     pub calls: u64,
     /// Of these, answered 429.
@@ -82,8 +90,11 @@ impl Meter {
         let mut figures = Figures {
             prefix: self.prefix.clone(),
             delivered: metrics.journal.completed.of(Disposition::Delivered).get(),
-            pending: metrics.journal.pending_records.get().try_into().unwrap_or(0),
-            enriched: enriched(metrics),
+            pending: whole(&metrics.journal.pending_records),
+            enriched: events(metrics, |outcome| outcome != EventOutcome::Parked),
+            ever_parked: events(metrics, |outcome| outcome == EventOutcome::Parked),
+            parked: HoldReason::ALL.iter().map(|why| whole(&metrics.enricher.parked_records.of(*why))).sum(),
+            not_committed: not_committed(metrics),
             calls: calls(metrics),
             throttled: metrics.connector.throttled.of(ThrottledBy::Server).get(),
             budget_used: metrics.connector.rate_limit_used.get(),
@@ -117,9 +128,13 @@ impl Meter {
 }
 
 impl Figures {
-    /// Events on topics that are not done with.
+    /// Events on topics that are not done with. Counting tells exactly, but for what was parked: it is read
+    /// again, and shares the fetch of what came meanwhile.
     pub fn not_enriched(&self) -> u64 {
-        self.to_enrich.saturating_sub(self.enriched)
+        match self.ever_parked {
+            0 => self.to_enrich.saturating_sub(self.enriched),
+            _ => self.not_committed + self.parked,
+        }
     }
 
     /// Requests that were not made: without coalescing, every event that is done with is one request.
@@ -141,13 +156,20 @@ fn calls(metrics: &Metrics) -> u64 {
     all.map(|(operation, code)| metrics.connector.requests.of(operation, code).get()).sum()
 }
 
-/// What is parked will be asked for again, so it is not done with.
-fn enriched(metrics: &Metrics) -> u64 {
+fn events(metrics: &Metrics, counts: impl Fn(EventOutcome) -> bool) -> u64 {
     let of = |entity| EventOutcome::ALL.iter().map(move |outcome| (entity, *outcome));
-    let all = Entity::ALL.iter().flat_map(|entity| of(*entity));
-    all.filter(|(_, outcome)| *outcome != EventOutcome::Parked)
-        .map(|(entity, outcome)| metrics.enricher.events.of(entity, outcome).get())
-        .sum()
+    let all = Entity::ALL.iter().flat_map(|entity| of(*entity)).filter(|(_, outcome)| counts(*outcome));
+    all.map(|(entity, outcome)| metrics.enricher.events.of(entity, outcome).get()).sum()
+}
+
+fn not_committed(metrics: &Metrics) -> u64 {
+    let families = metrics.enricher.lag.collect();
+    let partitions = families.iter().flat_map(|family| family.get_metric());
+    partitions.map(|partition| partition.get_gauge().get_value()).sum::<f64>() as u64
+}
+
+fn whole(gauge: &IntGauge) -> u64 {
+    gauge.get().try_into().unwrap_or(0)
 }
 
 #[cfg(test)]
@@ -156,7 +178,7 @@ mod tests {
     use crate::telemetry::metrics::Names;
 
     #[test]
-    fn what_is_parked_is_not_done_with_and_every_request_counts() {
+    fn every_request_counts_and_what_is_parked_is_not_done_with() {
         let config = Config::default();
         let names = config.topic_names().unwrap();
         let metrics = Metrics::new(&Names::default());
@@ -164,16 +186,22 @@ mod tests {
             let topic = names.events(topic);
             metrics.kafka.produced_records.with_label_values(&[&*topic, "ok"]).inc_by(records);
         }
-        for (outcome, events) in
-            [(EventOutcome::Enriched, 3), (EventOutcome::Coalesced, 5), (EventOutcome::Parked, 1)]
-        {
-            metrics.enricher.events.of(Entity::Customers, outcome).inc_by(events);
-        }
+        let outcome = |outcome| metrics.enricher.events.of(Entity::Customers, outcome);
+        outcome(EventOutcome::Enriched).inc_by(3);
+        outcome(EventOutcome::Coalesced).inc_by(5);
         metrics.connector.requests.of(Operation::Customers, Code::Ok).inc_by(2);
         metrics.connector.requests.of(Operation::Services, Code::Timeout).inc();
         metrics.connector.rate_limit_used.set(0.1);
-        let figures = Meter::new(metrics, &names, &config).read();
+        let meter = Meter::new(metrics.clone(), &names, &config);
+        let figures = meter.read();
         assert_eq!((figures.to_enrich, figures.not_enriched()), (10, 2));
         assert_eq!((figures.calls, figures.saved(), figures.used()), (3, 5, 20));
+
+        outcome(EventOutcome::Parked).inc();
+        metrics.enricher.parked_records.of(HoldReason::Unauthorized).set(1);
+        for partition in ["0", "1"] {
+            metrics.enricher.lag.with_label_values(&["mews.events.CustomerAdded", partition]).set(2);
+        }
+        assert_eq!(meter.read().not_enriched(), 5);
     }
 }
