@@ -93,7 +93,7 @@ impl Meter {
             pending: whole(&metrics.journal.pending_records),
             enriched: events(metrics, |outcome| outcome != EventOutcome::Parked),
             ever_parked: events(metrics, |outcome| outcome == EventOutcome::Parked),
-            parked: HoldReason::ALL.iter().map(|why| whole(&metrics.enricher.parked_records.of(*why))).sum(),
+            parked: HoldReason::ALL.iter().map(|why| whole(metrics.enricher.parked_records.of(*why))).sum(),
             not_committed: not_committed(metrics),
             calls: calls(metrics),
             throttled: metrics.connector.throttled.of(ThrottledBy::Server).get(),
