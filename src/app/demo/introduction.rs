@@ -34,7 +34,7 @@ impl Introduction<'_> {
             r#"  curl -i '{webhook}' -d '{{"EnterpriseId":"{enterprise_id}","IntegrationId":"{integration_id}","Events":[{{"Discriminator":"{DISCRIMINATOR}","Value":{{"Id":"{reservation_id}"}}}}]}}'"#
         );
         let _ = writeln!(text, "  kcat -C -e -q -o beginning -b {broker} -t {events} {FORM}");
-        let _ = writeln!(text, "  kcat -C -c 1 -o beginning -b {broker} -t {records} {FORM}");
+        let _ = writeln!(text, "  kcat -C -q -c 1 -o beginning -b {broker} -t {records} {FORM}");
         let _ = writeln!(text, "\nsimulator: {simulator}\n");
         text
     }
