@@ -97,13 +97,13 @@ pub struct Demo {
     /// End by itself after this long, such as 20s.
     #[arg(long, value_parser = humantime::parse_duration)]
     pub duration: Option<Duration>,
-    /// Hotels that send webhooks.
+    /// Hotels that change, send webhooks and answer the enricher.
     #[arg(long, default_value_t = 12, value_parser = clap::value_parser!(u16).range(1..=1000))]
     pub hotels: u16,
-    /// Messages a second, all hotels together.
-    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..=1000))]
+    /// Changes a second, all hotels together. Webhooks tell of them a second or two later.
+    #[arg(long, default_value_t = 60, value_parser = clap::value_parser!(u16).range(1..=1000))]
     pub rate: u16,
-    /// One seed, one history.
+    /// One seed: the same hotels and the same history.
     #[arg(long, default_value_t = 1)]
     pub seed: u64,
 }

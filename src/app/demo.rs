@@ -1,31 +1,55 @@
 //! `mews-bridge demo`: the product in one process, with nothing to install and nothing to configure.
 //!
 //! ```text
-//! hotels of the simulator ── webhooks ──► ingress ─ journal ─ relay ──► embedded broker ──► your kcat
+//! simulator ── webhooks ──► ingress ─ journal ─ relay ──► embedded broker ──► your kcat
+//!     ▲                                                        │  ▲
+//!     └───────────── Connector API ────────── enricher ◄───────┘  │
+//!                                                └── records ─────┘
 //! ```
 //!
-//! It builds the same parts as `mews-bridge ingress`; only the broker and the sender are its own.
-//! The journal lives in a temporary directory that goes when the demo ends.
+//! It builds the same parts as `mews-bridge ingress` and `mews-bridge enricher`, with one set of metrics and
+//! one admin server; only the broker and the hotels are its own. The journal lives in a temporary
+//! directory that goes when the demo ends.
+//!
+//! ```text
+//! start   broker ─ ingress ─ hotels ─ enricher
+//! end     hotels fall silent ─ ingress drains ─ enricher does the rest ─ enricher ends ─ hotels close
+//! ```
 
+mod comparison;
+mod figures;
 mod hotels;
+mod introduction;
+mod place;
+mod summary;
 mod table;
 
-use std::{net::SocketAddr, path::Path, time::Instant};
+use std::time::Duration;
 
-use super::{Exit, Failure, arguments::Demo, ingress::Bridge, output};
+use tokio::time::Instant;
+
+use super::{Exit, Failure, arguments::Demo, enricher::Enrichment, ingress::Bridge, output};
 use crate::{
     config::Config,
-    credentials,
-    kafka::{embedded::Embedded, topics::Provision},
-    secret::Secret,
+    kafka::{self, TopicNames, embedded::Embedded},
     shutdown::Shutdown,
 };
+use comparison::Comparison;
+use figures::Meter;
+use hotels::Hotels;
+use introduction::Introduction;
+use place::Place;
+use summary::Summary;
+use table::Screen;
 
 /// One is enough to show topics, partitions and keys.
 const BROKERS: u8 = 1;
-
-/// A hotel for the line to paste.
-const PASTED: &str = r#"{"EnterpriseId":"851df8c8-90f2-4c4a-8e01-a4fc46b25178","IntegrationId":"7d9f2e31-8c44-4f0b-a1b2-c3d4e5f60718","Events":[{"Discriminator":"ServiceOrderUpdated","Value":{"Id":"5f0e1d2c-3b4a-4958-8776-655443322110"}}]}"#;
+/// How often it is looked whether the enricher has done the rest.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
+/// Gauges of the consumer group are not older than this.
+const GAUGES_WITHIN: Duration = Duration::from_secs(3);
+/// Of `shutdown.timeout`, what leaving the group may need.
+const LEAVE_WITHIN: Duration = Duration::from_secs(5);
 
 /// Runs until Ctrl-C or the end of `--duration`.
 ///
@@ -34,78 +58,171 @@ const PASTED: &str = r#"{"EnterpriseId":"851df8c8-90f2-4c4a-8e01-a4fc46b25178","
 pub async fn run(options: Demo, config: Config) -> Result<Exit, Failure> {
     let shutdown =
         Shutdown::on_signals().map_err(|error| Failure::io("cannot listen for signals", &error))?;
-    let place = tempfile::Builder::new()
-        .prefix("mews-bridge-demo-")
-        .tempdir()
-        .map_err(|error| Failure::io("cannot make a temporary directory", &error))?;
+    let place = Place::new()?;
     let names = config.topic_names().map_err(|error| Failure::configuration(&error))?;
     let broker = Embedded::start(BROKERS)
-        .and_then(|broker| broker.create(&names.written_by_ingress()).map(|()| broker))
+        .and_then(|broker| broker.create(names.all()).map(|()| broker))
         .map_err(|error| Failure::unavailable("the embedded broker does not start", &error))?;
-    let token = uuid::Uuid::new_v4().simple().to_string();
-    let config = configure(config, place.path(), broker.bootstrap_servers(), &token)?;
-    let mut bridge = Bridge::start(&config, "demo").await?;
-
-    let url = format!("http://{}/webhooks?token={token}", bridge.webhook_address);
-    let events = names.events("ServiceOrderUpdated");
-    output::print(
-        format!(
-            "webhook: {url}\nbroker: {broker}\nadmin: http://{}\n\n  \
-             curl -i '{url}' -d '{PASTED}'\n  \
-             kcat -C -e -o beginning -b {broker} -t {events} -f 'partition %p, key %k\\n%h\\n%s\\n\\n'\n\n",
-            bridge.admin_address,
-            broker = broker.bootstrap_servers(),
-        )
-        .as_bytes(),
-    )?;
+    let started = tokio::select! {
+        started = Product::start(&options, config, &names, &place, broker.bootstrap_servers()) => started,
+        () = shutdown.drain.cancelled() => return Ok(Exit::Clean),
+    };
+    let mut product = started?;
+    product.introduce(broker.bootstrap_servers())?;
 
     let began = Instant::now();
-    let sending = hotels::start(&options, url, &shutdown.drain).await?;
-    let mut table = table::Table::new(&bridge.metrics, &names);
+    let meter = product.meter.clone();
+    let mut screen = Screen::new();
     let mut each_second = tokio::time::interval(table::REFRESH);
-    let ended = loop {
+    loop {
         // Only ticks are lost by cancelling any of these.
         tokio::select! {
-            _ = each_second.tick() => table.draw(began.elapsed())?,
-            failure = bridge.failed() => break Err(failure),
-            () = shutdown.drain.cancelled() => break Ok(()),
-            () = over(options.duration, began) => break Ok(()),
+            _ = each_second.tick() => screen.draw(began.elapsed(), &meter.read())?,
+            // What it leaves undone is in memory and in a temporary directory.
+            failure = product.failed() => return Err(failure),
+            () = shutdown.drain.cancelled() => break,
+            () = long_enough(options.duration, began) => break,
+        }
+    }
+    let ending = product.end(&shutdown);
+    tokio::pin!(ending);
+    let summary = loop {
+        tokio::select! {
+            summary = &mut ending => break summary?,
+            _ = each_second.tick() => screen.draw(began.elapsed(), &meter.read())?,
         }
     };
-    shutdown.drain.cancel();
-    let hotels = sending.await.map_err(|error| Failure::bug(format!("the sender broke off: {error}")))?;
-    let metrics = bridge.metrics.clone();
-    let drained = bridge.drain(&config, &shutdown).await?;
-    ended?;
-    table::Table::new(&metrics, &names).sum_up(began.elapsed(), &hotels)?;
-    Ok(drained)
+    let figures = meter.read();
+    screen.last(began.elapsed(), &figures)?;
+    output::print(summary.text(&figures).as_bytes())?;
+    Ok(Exit::Clean)
 }
 
-async fn over(duration: Option<std::time::Duration>, began: Instant) {
+async fn long_enough(duration: Option<Duration>, began: Instant) {
     match duration {
-        Some(duration) => tokio::time::sleep_until((began + duration).into()).await,
+        Some(duration) => tokio::time::sleep_until(began + duration).await,
         None => std::future::pending().await,
     }
 }
 
-/// The configuration in force, with everything on loopback and in the temporary directory.
-fn configure(mut config: Config, place: &Path, bootstrap: &str, token: &str) -> Result<Config, Failure> {
-    let any_port = SocketAddr::from(([127, 0, 0, 1], 0));
-    config.ingress.listen = any_port;
-    config.ingress.tokens = [("demo".to_owned(), Secret::new(token.to_owned()))].into();
-    config.ingress.token_files.clear();
-    config.admin.listen = any_port;
-    config.admin.control_socket = None;
-    config.journal.dir = place.join("journal");
-    config.kafka = crate::kafka::Config { bootstrap_servers: bootstrap.to_owned(), ..Default::default() };
-    // The embedded broker was given its topics; it has no administration of its own.
-    config.topics.provision = Provision::Off;
-    let key = place.join("sealing.key");
-    let mut bytes = [0u8; 16];
-    getrandom::fill(&mut bytes).map_err(|error| Failure::bug(format!("no randomness: {error}")))?;
-    let half = uuid::Uuid::from_bytes(bytes).simple().to_string();
-    std::fs::write(&key, format!("{half}{}", uuid::Uuid::new_v4().simple()))
-        .map_err(|error| Failure::io("cannot write the demo's sealing key", &error))?;
-    config.credentials = credentials::Config { sealing_key_files: vec![key], ..Default::default() };
-    Ok(config)
+/// The running parts.
+struct Product {
+    config: Config,
+    names: TopicNames,
+    meter: Meter,
+    webhook: String,
+    bridge: Bridge,
+    hotels: Hotels,
+    enrichment: Enrichment,
+}
+
+impl Product {
+    async fn start(
+        options: &Demo,
+        config: Config,
+        names: &TopicNames,
+        place: &Place,
+        broker: &str,
+    ) -> Result<Self, Failure> {
+        let token = uuid::Uuid::new_v4().simple().to_string();
+        let config = place.ingress(config, broker, &token)?;
+        let bridge = Bridge::start(&config, "demo").await?;
+        let metrics = bridge.metrics.clone();
+        metrics.kafka.expect(names.written_by_enricher().iter().map(|spec| &*spec.name));
+        let webhook = format!("http://{}/webhooks?token={token}", bridge.webhook_address);
+        let hotels = Hotels::open(options, &webhook).await?;
+        let config = place.enricher(config, &hotels.simulator, &hotels.known)?;
+        let enrichment = Enrichment::start(&config, names, &metrics, &bridge.health).await?;
+        let meter = Meter::new(metrics, names, &config);
+        Ok(Self { config, names: names.clone(), meter, webhook, bridge, hotels, enrichment })
+    }
+
+    fn introduce(&self, broker: &str) -> Result<(), Failure> {
+        let introduction = Introduction {
+            webhook: &self.webhook,
+            broker,
+            admin: &format!("http://{}", self.bridge.admin_address),
+            simulator: &self.hotels.simulator.control,
+            names: &self.names,
+            stay: self.hotels.stay().ok_or_else(|| Failure::bug("no hotel has a reservation"))?,
+        };
+        output::print(introduction.text().as_bytes())
+    }
+
+    /// Resolves with the reason when a part ends that should not.
+    async fn failed(&mut self) -> Failure {
+        tokio::select! {
+            failure = self.bridge.failed() => failure,
+            failure = self.enrichment.failed() => failure,
+            failure = self.hotels.failed() => failure,
+        }
+    }
+
+    /// Ends every part in the written order, within `shutdown.timeout`. A journal that is not empty by then
+    /// goes with the demo: there is no next start that would deliver it.
+    async fn end(self, shutdown: &Shutdown) -> Result<Summary, Failure> {
+        let Self { mut config, names, meter, bridge, hotels, mut enrichment, .. } = self;
+        let deadline = Instant::now() + config.shutdown.timeout;
+        let is_silent = tokio::select! {
+            () = hotels.fall_silent() => true,
+            () = over(deadline - LEAVE_WITHIN, shutdown) => false,
+        };
+        config.shutdown.timeout = deadline.saturating_duration_since(Instant::now());
+        let drained = bridge.drain(&config, shutdown).await?;
+        let is_done = tokio::select! {
+            () = enriched(&meter) => true,
+            failure = enrichment.failed() => return Err(failure),
+            () = over(deadline - LEAVE_WITHIN, shutdown) => false,
+        };
+        tokio::select! {
+            () = enrichment.end() => {}
+            () = over(deadline, shutdown) => {}
+        }
+        let comparison = if is_silent && is_done && drained == Exit::Clean {
+            compare(hotels.simulator.truth(), config.kafka, names).await
+        } else {
+            None
+        };
+        Ok(Summary { hotels: hotels.count, totals: hotels.close().await, comparison })
+    }
+}
+
+/// Every event is done with; no more come.
+async fn enriched(meter: &Meter) {
+    let mut none_since = None;
+    loop {
+        let figures = meter.read();
+        if figures.not_enriched() > 0 {
+            none_since = None;
+        } else if figures.ever_parked == 0
+            || none_since.get_or_insert_with(Instant::now).elapsed() > GAUGES_WITHIN
+        {
+            return;
+        }
+        tokio::time::sleep(LOOK_EVERY).await;
+    }
+}
+
+/// The time is over, or a second signal came.
+async fn over(deadline: Instant, shutdown: &Shutdown) {
+    tokio::select! {
+        () = tokio::time::sleep_until(deadline) => {}
+        () = shutdown.abort.cancelled() => {}
+    }
+}
+
+/// None when there is nothing exact to say.
+async fn compare(truth: String, kafka: kafka::Config, names: TopicNames) -> Option<Comparison> {
+    let read = tokio::task::spawn_blocking(move || Comparison::new(&truth, &kafka, &names)).await;
+    match read {
+        Ok(Ok(comparison)) => comparison,
+        Ok(Err(error)) => {
+            tracing::warn!(%error, "the entity topics cannot be compared: {error}");
+            None
+        }
+        Err(error) => {
+            tracing::error!(%error, "comparing the entity topics broke off: {error}");
+            None
+        }
+    }
 }

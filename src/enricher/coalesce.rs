@@ -211,8 +211,8 @@ impl Coalescer {
         self.lanes.get(group)?.hold.as_ref()
     }
 
-    /// Takes an event in. Says whether it joined others.
-    pub fn add(&mut self, event: Event, parked: Option<i64>, now: Instant) -> bool {
+    /// Takes an event in.
+    pub fn add(&mut self, event: Event, parked: Option<i64>, now: Instant) {
         let group = Group {
             integration_id: Arc::clone(&event.integration_id),
             enterprise_id: Arc::clone(&event.enterprise_id),
@@ -222,18 +222,11 @@ impl Coalescer {
         let round = Round::of(event, parked, now);
         let entry = self.entries.entry(key.clone()).or_default();
         match (&mut entry.waiting, &entry.fetching) {
-            (Some(waiting), _) => {
-                waiting.join(round);
-                true
-            }
-            (None, Some(_)) => {
-                entry.waiting = Some(round);
-                false
-            }
+            (Some(waiting), _) => waiting.join(round),
+            (None, Some(_)) => entry.waiting = Some(round),
             (None, None) => {
                 entry.waiting = Some(round);
                 self.queue(&key, now + self.settings.window);
-                false
             }
         }
     }

@@ -277,10 +277,7 @@ impl Shell {
             let found = Entity { updated: None, bytes: embedded, operation: None, as_of: at };
             return self.publish(round, found, now);
         }
-        let entity = event.entity;
-        if self.coalescer.add(event, None, now) {
-            self.count(entity, EventOutcome::Coalesced, 1);
-        }
+        self.coalescer.add(event, None, now);
     }
 
     fn fetch(&mut self, batch: Batch, now: Instant) {
@@ -309,7 +306,7 @@ impl Shell {
     fn publish(&mut self, round: Round, found: Entity, now: Instant) {
         let newest = &round.newest;
         if !self.latest.admits(newest.entity, &newest.id, found.updated, &found.bytes) {
-            self.count(newest.entity, EventOutcome::Stale, 1);
+            self.count(&round, EventOutcome::Stale);
             return self.completed(&Purpose::Entity(round), now);
         }
         let record =
@@ -332,7 +329,7 @@ impl Shell {
             DeadLetter::NotReturned | DeadLetter::NotVisible => EventOutcome::NotFound,
             _ => EventOutcome::Dlq,
         };
-        self.count(round.newest.entity, outcome, 1);
+        self.count(&round, outcome);
         let record = records::dead_letter(&self.parts.names, &round.newest.original, &cause);
         self.outbox.push(record, Purpose::DeadLetter(round), now);
     }
@@ -429,15 +426,19 @@ impl Shell {
 
     fn published(&self, round: &Round, is_entity: bool, now: Instant) {
         let entity = round.newest.entity;
-        self.count(entity, if is_entity { EventOutcome::Enriched } else { EventOutcome::Tombstone }, 1);
+        self.count(round, if is_entity { EventOutcome::Enriched } else { EventOutcome::Tombstone });
         let metrics = &self.parts.metrics;
         metrics.processing_duration.of(entity).observe(now.duration_since(round.since).as_secs_f64());
         let latency = round.newest.accepted_at.elapsed().unwrap_or_default();
         metrics.end_to_end_latency.of(entity).observe(latency.as_secs_f64());
     }
 
-    fn count(&self, entity: entity::Entity, outcome: EventOutcome, events: u64) {
-        self.parts.metrics.events.of(entity, outcome).inc_by(events);
+    /// The newest event of a round has this outcome, and the others shared its fetch, whenever they joined.
+    fn count(&self, round: &Round, outcome: EventOutcome) {
+        let events = &self.parts.metrics.events;
+        let others = round.events().saturating_sub(1);
+        events.of(round.newest.entity, outcome).inc();
+        events.of(round.newest.entity, EventOutcome::Coalesced).inc_by(others as u64);
     }
 
     fn commit(&mut self) {

@@ -11,12 +11,14 @@ use super::{
     config::Config,
     control::Control,
     integration::Scope,
+    kind::Kind,
     knobs::{Knobs, KnobsError},
     life, postman,
     sender::Sender,
     server,
     state::{Shared, State},
     told::Totals,
+    truth,
     utc::Utc,
 };
 
@@ -101,6 +103,21 @@ impl Simulator {
             Connection { integration_id, enterprise_id, access_token, alias }
         };
         state.integrations.all().iter().map(connection).collect()
+    }
+
+    /// A reservation of this hotel, to speak of. None when there is no such hotel, or nobody stays there.
+    #[must_use]
+    pub fn reservation(&self, enterprise_id: Uuid) -> Option<Uuid> {
+        let state = self.shared.lock();
+        let store = state.population.store(Kind::Reservation);
+        let row = store.of(state.population.place(enterprise_id)?).first()?;
+        Some(store.newest(*row).id)
+    }
+
+    /// The newest state of everything that was told of, as `GET /simulator/truth` has it, a line each.
+    #[must_use]
+    pub fn truth(&self) -> String {
+        truth::all(&self.shared.lock(), false)
     }
 
     /// Turns knobs, as `POST /simulator/knobs` does, but all at once.

@@ -421,13 +421,18 @@ impl Kafka {
                 &LATENCY_BUCKETS,
             ),
         };
-        for topic in &names.topics {
-            for outcome in ["ok", "error"] {
-                let _ = kafka.produced_records.with_label_values(&[topic.as_str(), outcome]);
-            }
-            let _ = kafka.produced_bytes.with_label_values(&[topic]);
-        }
+        kafka.expect(names.topics.iter().map(String::as_str));
         kafka
+    }
+
+    /// Topics that are written to as well: they have their zeros from now on.
+    pub fn expect<'a>(&self, topics: impl IntoIterator<Item = &'a str>) {
+        for topic in topics {
+            for outcome in ["ok", "error"] {
+                let _ = self.produced_records.with_label_values(&[topic, outcome]);
+            }
+            let _ = self.produced_bytes.with_label_values(&[topic]);
+        }
     }
 }
 

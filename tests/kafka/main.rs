@@ -16,6 +16,7 @@ mod world;
 
 mod commands;
 mod crash;
+mod demo;
 mod durability;
 mod enrichment;
 mod group;

@@ -1,4 +1,4 @@
-//! What the demo shows: on a terminal a table that stays in place, else a line now and then.
+//! What the demo shows while it runs: on a terminal a table that stays in place, else a line now and then.
 
 use std::{
     fmt::Write as _,
@@ -6,113 +6,192 @@ use std::{
     time::Duration,
 };
 
-use super::hotels::Tally;
-use crate::{
-    app::{Failure, output},
-    kafka::TopicNames,
-    telemetry::metrics::{Disposition, Metrics, Outcome, Webhook},
-};
+use super::figures::{Count, Figures};
+use crate::app::{Failure, output};
 
-/// How often the table is drawn.
+/// How often it is drawn.
 pub const REFRESH: Duration = Duration::from_secs(1);
 /// Without a terminal, every so many draws are worth a line.
 const DRAWS_PER_LINE: u64 = 2;
 
-/// Reads the metrics of the running bridge.
-pub struct Table {
-    metrics: Metrics,
-    topics: Vec<String>,
+/// Standard output.
+pub struct Screen {
     is_terminal: bool,
     draws: u64,
     lines_drawn: usize,
 }
 
-impl Table {
-    /// A table over the topics that the ingress writes.
-    pub fn new(metrics: &Metrics, names: &TopicNames) -> Self {
-        Self {
-            metrics: metrics.clone(),
-            topics: names.written_by_ingress().into_iter().map(|topic| topic.name.to_string()).collect(),
-            is_terminal: io::stdout().is_terminal(),
-            draws: 0,
-            lines_drawn: 0,
-        }
+impl Screen {
+    /// Nothing is drawn yet.
+    pub fn new() -> Self {
+        Self { is_terminal: io::stdout().is_terminal(), draws: 0, lines_drawn: 0 }
     }
 
     /// Shows how things stand.
-    pub fn draw(&mut self, elapsed: Duration) -> Result<(), Failure> {
+    pub fn draw(&mut self, elapsed: Duration, figures: &Figures) -> Result<(), Failure> {
         self.draws += 1;
         if !self.is_terminal {
-            if !(self.draws - 1).is_multiple_of(DRAWS_PER_LINE) {
-                return Ok(());
+            if self.draws % DRAWS_PER_LINE == 1 {
+                return output::print(line(elapsed, figures).as_bytes());
             }
-            return output::print(format!("{}\n", self.line(elapsed)).as_bytes());
+            return Ok(());
         }
-        let table = self.table(elapsed);
+        let table = table(elapsed, figures);
         // Up over what was drawn before, then clear to the end of the screen.
-        let up =
-            if self.lines_drawn > 0 { format!("\x1b[{}A\x1b[J", self.lines_drawn) } else { String::new() };
+        let up = match self.lines_drawn {
+            0 => String::new(),
+            lines => format!("\x1b[{lines}A\x1b[J"),
+        };
         self.lines_drawn = table.lines().count();
         output::print(format!("{up}{table}").as_bytes())
     }
 
-    /// The last words.
-    pub fn sum_up(&self, elapsed: Duration, hotels: &Tally) -> Result<(), Failure> {
-        let Counts { delivered, pending, .. } = self.counts();
-        let text = format!(
-            "\n{}\nThe hotels sent {} messages that were taken and gave {} up.\n\
-             The journal delivered {delivered} of them to Kafka and holds {pending}.\n",
-            self.table(elapsed).trim_end(),
-            hotels.taken,
-            hotels.abandoned,
-        );
-        output::print(text.as_bytes())
-    }
-
-    fn line(&self, elapsed: Duration) -> String {
-        let Counts { accepted, delivered, pending, records } = self.counts();
-        format!(
-            "{:>4} s  deliveries accepted {accepted}, delivered {delivered}, pending {pending}; records on topics {records}",
-            elapsed.as_secs()
-        )
-    }
-
-    fn table(&self, elapsed: Duration) -> String {
-        let mut table = self.line(elapsed) + "\n\n";
-        let _ = writeln!(table, "  {:<42} {:>10} {:>12}", "TOPIC", "RECORDS", "BYTES");
-        for topic in &self.topics {
-            let records = self.records(topic);
-            if records > 0 {
-                let bytes = self.metrics.kafka.produced_bytes.with_label_values(&[topic]).get();
-                let _ = writeln!(table, "  {topic:<42} {records:>10} {bytes:>12}");
-            }
+    /// Shows how things stood at the end: in the place of the last table, or below the lines.
+    pub fn last(&mut self, elapsed: Duration, figures: &Figures) -> Result<(), Failure> {
+        if self.is_terminal {
+            return self.draw(elapsed, figures);
         }
-        table
-    }
-
-    fn records(&self, topic: &str) -> u64 {
-        self.metrics.kafka.produced_records.with_label_values(&[topic, "ok"]).get()
-    }
-
-    fn counts(&self) -> Counts {
-        let deliveries = |kind| {
-            let of = |outcome| self.metrics.webhook.deliveries.of(kind, outcome).get();
-            of(Outcome::Accepted) + of(Outcome::Quarantined)
-        };
-        Counts {
-            accepted: deliveries(Webhook::General)
-                + deliveries(Webhook::Integration)
-                + deliveries(Webhook::Unknown),
-            delivered: self.metrics.journal.completed.of(Disposition::Delivered).get(),
-            pending: self.metrics.journal.pending_records.get(),
-            records: self.topics.iter().map(|topic| self.records(topic)).sum(),
-        }
+        output::print(format!("\n{}", table(elapsed, figures)).as_bytes())
     }
 }
 
-struct Counts {
-    accepted: u64,
-    delivered: u64,
-    pending: i64,
-    records: u64,
+/// Everything in one line, for a log.
+fn line(elapsed: Duration, figures: &Figures) -> String {
+    format!(
+        "{:>4} s  deliveries: {}; events: {}; records: {}; API calls: {}; budget: {}; lag: {}\n",
+        elapsed.as_secs(),
+        deliveries(figures),
+        listed(&figures.events),
+        listed(&figures.entities),
+        calls(figures),
+        budget(figures),
+        lag(figures),
+    )
+}
+
+/// The sum, and what it is made of.
+fn listed(counts: &[Count]) -> String {
+    let some: Vec<_> = some(counts).map(|(name, count)| format!("{name} {count}")).collect();
+    let sum: u64 = counts.iter().map(|(_, count)| count).sum();
+    if some.is_empty() { sum.to_string() } else { format!("{sum} ({})", some.join(", ")) }
+}
+
+/// Everything in a table of at most 80 columns.
+fn table(elapsed: Duration, figures: &Figures) -> String {
+    let prefix = &figures.prefix;
+    let mut table = String::new();
+    let _ = writeln!(table, "deliveries  {}, in {} s", deliveries(figures), elapsed.as_secs());
+    let _ = writeln!(table, "API calls   {}", calls(figures));
+    let _ = writeln!(table, "budget      {}", budget(figures));
+    let _ = writeln!(table, "lag         {}\n", lag(figures));
+    let left: Vec<_> = std::iter::once(row(&format!("{prefix}.events.*"), &"EVENTS", LEFT))
+        .chain(figures.events.iter().map(|(name, count)| row(name, count, LEFT)))
+        .collect();
+    let right: Vec<_> = std::iter::once(row(&format!("{prefix}.entities.*"), &"RECORDS", RIGHT))
+        .chain(figures.entities.iter().map(|(name, count)| row(name, count, RIGHT)))
+        .chain(some(&figures.others).map(|(name, count)| row(&format!("{prefix}.{name}"), count, RIGHT)))
+        .collect();
+    let empty = " ".repeat(LEFT);
+    for at in 0..left.len().max(right.len()) {
+        let left = left.get(at).unwrap_or(&empty);
+        let _ = writeln!(table, "{left}    {}", right.get(at).map_or("", String::as_str));
+    }
+    table.lines().map(|line| line.trim_end().to_owned() + "\n").collect()
+}
+
+/// Columns of the two halves; what does not fit into its own pushes the rest aside.
+const LEFT: usize = 29;
+const RIGHT: usize = 47;
+
+fn row(name: &str, count: &impl ToString, width: usize) -> String {
+    let count = count.to_string();
+    format!("{name} {count:>rest$}", rest = width.saturating_sub(name.len() + 1))
+}
+
+fn some(counts: &[Count]) -> impl Iterator<Item = &Count> {
+    counts.iter().filter(|(_, count)| *count > 0)
+}
+
+fn deliveries(figures: &Figures) -> String {
+    let Figures { accepted, quarantined, refused, .. } = figures;
+    format!("{accepted} accepted, {quarantined} quarantined, {refused} refused")
+}
+
+fn calls(figures: &Figures) -> String {
+    format!("{} made, {} saved by coalescing", figures.calls, figures.saved())
+}
+
+fn budget(figures: &Figures) -> String {
+    let (budget, window) = figures.budget;
+    let window = window.as_secs();
+    format!("the busiest access token used {} of {budget} requests in {window} s", figures.used())
+}
+
+fn lag(figures: &Figures) -> String {
+    format!("{} deliveries in the journal, {} events not enriched", figures.pending, figures.not_enriched())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn counts(counts: &[(&str, u64)]) -> Vec<Count> {
+        counts.iter().map(|(name, count)| ((*name).to_owned(), *count)).collect()
+    }
+
+    fn figures() -> Figures {
+        Figures {
+            prefix: "mews".to_owned(),
+            accepted: 40,
+            refused: 2,
+            pending: 3,
+            events: counts(&[("CustomerAdded", 7), ("ResourceBlockUpdated", 123_456), ("unrecognized", 0)]),
+            entities: counts(&[("customers", 6), ("resource-blocks", 0)]),
+            others: counts(&[
+                ("integrations.IntegrationApiKeyCreated", 1),
+                ("credentials", 12),
+                ("parked", 0),
+                ("dead-letters", 1),
+            ]),
+            to_enrich: 100,
+            enriched: 90,
+            calls: 31,
+            budget_used: 0.2,
+            budget: (195, Duration::from_secs(30)),
+            ..Figures::default()
+        }
+    }
+
+    #[test]
+    fn the_table_says_everything_in_eighty_columns() {
+        let shown = table(Duration::from_secs(7), &figures());
+        let expected = "\
+deliveries  40 accepted, 0 quarantined, 2 refused, in 7 s
+API calls   31 made, 59 saved by coalescing
+budget      the busiest access token used 39 of 195 requests in 30 s
+lag         3 deliveries in the journal, 10 events not enriched
+
+mews.events.*          EVENTS    mews.entities.*                         RECORDS
+CustomerAdded               7    customers                                     6
+ResourceBlockUpdated   123456    resource-blocks                               0
+unrecognized                0    mews.integrations.IntegrationApiKeyCreated    1
+                                 mews.credentials                             12
+                                 mews.dead-letters                             1
+";
+        assert_eq!(shown, expected, "\n{shown}");
+        assert!(shown.lines().all(|line| line.len() <= 80));
+    }
+
+    #[test]
+    fn a_line_says_the_same() {
+        assert_eq!(
+            line(Duration::from_secs(7), &figures()),
+            "   7 s  deliveries: 40 accepted, 0 quarantined, 2 refused; \
+             events: 123463 (CustomerAdded 7, ResourceBlockUpdated 123456); records: 6 (customers 6); \
+             API calls: 31 made, 59 saved by coalescing; \
+             budget: the busiest access token used 39 of 195 requests in 30 s; \
+             lag: 3 deliveries in the journal, 10 events not enriched\n"
+        );
+        assert!(line(Duration::ZERO, &Figures::default()).contains("events: 0; records: 0;"));
+    }
 }

@@ -15,7 +15,7 @@ impl Shell {
         for round in rounds {
             let since = at - now.duration_since(round.since);
             let record = records::parked(&self.parts.names, &round, reason, since);
-            self.count(round.newest.entity, EventOutcome::Parked, 1);
+            self.count(&round, EventOutcome::Parked);
             self.outbox.push(record, Purpose::Park(round), now);
         }
     }
