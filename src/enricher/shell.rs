@@ -3,9 +3,11 @@
 //! One task owns all state. Beside it there are one task a request, the consumer's and the producer's
 //! threads, and the task that follows `mews.credentials`.
 
+mod consume;
 mod fetched;
 mod flow;
 mod parking;
+mod publish;
 mod rebalance;
 mod view;
 
@@ -245,41 +247,6 @@ impl Shell {
         }
     }
 
-    fn consumed(&mut self, record: Consumed, now: Instant) {
-        let original = original(record);
-        if original.origin.topic == self.parts.names.parked() {
-            return self.read_parked(original, now);
-        }
-        self.offsets.take(&original.origin);
-        match Event::read(original) {
-            Ok(event) => self.take(event, now),
-            Err(unreadable) => {
-                let (original, why) = *unreadable;
-                let cause = Cause {
-                    reason: DeadLetter::Undecodable,
-                    detail: why.to_string(),
-                    stage: Stage::Enrich,
-                    attempts: 0,
-                };
-                self.parts.kafka_metrics.dead_letters.of(cause.stage, cause.reason).inc();
-                let record = records::dead_letter(&self.parts.names, &original, &cause);
-                self.outbox.push(record, Purpose::Dead(Some(original.origin)), now);
-            }
-        }
-    }
-
-    fn take(&mut self, event: Event, now: Instant) {
-        if self.parts.config.embedded_entities == super::config::EmbeddedEntities::Publish
-            && let Some(embedded) = event.embedded.clone()
-        {
-            let at = event.accepted_at;
-            let round = Round::of(event, None, now);
-            let found = Entity { updated: None, bytes: embedded, operation: None, as_of: at };
-            return self.publish(round, found, now);
-        }
-        self.coalescer.add(event, None, now);
-    }
-
     fn fetch(&mut self, batch: Batch, now: Instant) {
         let Batch { group, .. } = &batch;
         let integration = self.parts.store.for_event(&group.integration_id, &group.enterprise_id);
@@ -300,145 +267,6 @@ impl Shell {
         let (fetcher, integration) = (self.fetcher.clone(), Arc::clone(integration));
         self.fetches
             .spawn(async move { Answer { fetched: fetcher.fetch(request).await, batch, integration } });
-    }
-
-    /// An entity was returned, or carried by its event.
-    fn publish(&mut self, round: Round, found: Entity, now: Instant) {
-        let newest = &round.newest;
-        if !self.latest.admits(newest.entity, &newest.id, found.updated, &found.bytes) {
-            self.count(&round, EventOutcome::Stale);
-            return self.completed(&Purpose::Entity(round), now);
-        }
-        let record =
-            records::entity(&self.parts.names, newest, Some(found.bytes), found.operation, found.as_of);
-        self.outbox.push(record, Purpose::Entity(round), now);
-    }
-
-    fn tombstone(&mut self, round: Round, fetched_at: SystemTime, now: Instant) {
-        let newest = &round.newest;
-        self.latest.forget(newest.entity, &newest.id);
-        let record = records::entity(&self.parts.names, newest, None, None, fetched_at);
-        self.outbox.push(record, Purpose::Tombstone(round), now);
-    }
-
-    /// The events of a round cannot be enriched: the newest stands for all of them.
-    fn bury(&mut self, round: Round, reason: DeadLetter, detail: String, stage: Stage, now: Instant) {
-        let cause = Cause { reason, detail, stage, attempts: round.tries };
-        self.parts.kafka_metrics.dead_letters.of(stage, reason).inc();
-        let outcome = match reason {
-            DeadLetter::NotReturned | DeadLetter::NotVisible => EventOutcome::NotFound,
-            _ => EventOutcome::Dlq,
-        };
-        self.count(&round, outcome);
-        let record = records::dead_letter(&self.parts.names, &round.newest.original, &cause);
-        self.outbox.push(record, Purpose::DeadLetter(round), now);
-    }
-
-    fn send(&mut self, now: Instant) {
-        if self.restart.is_some() {
-            return;
-        }
-        let producer = Arc::clone(&self.parts.producer);
-        for settled in self.outbox.send(now, |record, ticket| producer.send(record, ticket)) {
-            self.settled(settled, now);
-        }
-    }
-
-    fn reported(&mut self, report: Report) {
-        let now = Instant::now();
-        let mut next = Some(report);
-        for _ in 0..STEPS_MAX {
-            let Some(report) = next else { return };
-            if report.result.is_ok() {
-                self.restart_waits = Backoff::new(RESTART_WAITS.0, RESTART_WAITS.1);
-            }
-            if let Some(settled) = self.outbox.report(report, now) {
-                self.settled(settled, now);
-            }
-            next = self.reports.try_recv().ok();
-        }
-        if let Some(report) = next
-            && let Some(settled) = self.outbox.report(report, now)
-        {
-            self.settled(settled, now);
-        }
-    }
-
-    fn settled(&mut self, settled: Settled, now: Instant) {
-        match settled {
-            Settled::Taken(purpose) => {
-                if let Purpose::Entity(round) | Purpose::Tombstone(round) = &purpose {
-                    self.published(round, matches!(purpose, Purpose::Entity(_)), now);
-                }
-                self.completed(&purpose, now);
-            }
-            Settled::Late { purpose, is_disowned } => self.late(purpose, is_disowned, now),
-            Settled::Refused { purpose, reason, detail, attempts } => {
-                self.refused(purpose, reason, detail, attempts, now);
-            }
-        }
-    }
-
-    fn refused(&mut self, purpose: Purpose, reason: DeadLetter, detail: String, attempts: u32, now: Instant) {
-        match purpose {
-            Purpose::Entity(round) | Purpose::Tombstone(round) => {
-                self.latest.forget(round.newest.entity, &round.newest.id);
-                let round = Round { tries: attempts, ..round };
-                self.bury(round, reason, detail, Stage::Publish, now);
-            }
-            // Parking is a convenience: without it the event is a dead letter at once.
-            Purpose::Park(round) => self.bury(round, reason, detail, Stage::Enrich, now),
-            Purpose::DeadLetter(_) | Purpose::Dead(_) | Purpose::Unpark => {
-                tracing::error!(
-                    detail,
-                    topic = %self.parts.names.dead_letters(),
-                    "not even the dead letters take an event, it is given up; raise max.message.bytes of the topic"
-                );
-                self.completed(&purpose, now);
-            }
-        }
-    }
-
-    /// What a record was for is done: its events are behind us.
-    fn completed(&mut self, purpose: &Purpose, now: Instant) {
-        purpose.origins().iter().for_each(|origin| self.offsets.complete(origin));
-        if let Purpose::Entity(round) | Purpose::Tombstone(round) | Purpose::DeadLetter(round) = purpose
-            && let Some(offset) = round.parked
-        {
-            self.unpark(&round.newest, offset, now);
-        }
-    }
-
-    /// It is remembered for as long as it may come out that its partition was lost before.
-    fn late(&mut self, purpose: Purpose, is_disowned: bool, now: Instant) {
-        if let Purpose::Entity(round) | Purpose::Tombstone(round) = &purpose {
-            self.published(round, matches!(purpose, Purpose::Entity(_)), now);
-        }
-        self.completed(&purpose, now);
-        match purpose {
-            Purpose::Entity(round) | Purpose::Tombstone(round) if is_disowned => {
-                self.overwritten(vec![round], now);
-            }
-            Purpose::Entity(round) | Purpose::Tombstone(round) => self.late.push_back((now, round)),
-            _ => {}
-        }
-    }
-
-    fn published(&self, round: &Round, is_entity: bool, now: Instant) {
-        let entity = round.newest.entity;
-        self.count(round, if is_entity { EventOutcome::Enriched } else { EventOutcome::Tombstone });
-        let metrics = &self.parts.metrics;
-        metrics.processing_duration.of(entity).observe(now.duration_since(round.since).as_secs_f64());
-        let latency = round.newest.accepted_at.elapsed().unwrap_or_default();
-        metrics.end_to_end_latency.of(entity).observe(latency.as_secs_f64());
-    }
-
-    /// The newest event of a round has this outcome, and the others shared its fetch, whenever they joined.
-    fn count(&self, round: &Round, outcome: EventOutcome) {
-        let events = &self.parts.metrics.events;
-        let others = round.events().saturating_sub(1);
-        events.of(round.newest.entity, outcome).inc();
-        events.of(round.newest.entity, EventOutcome::Coalesced).inc_by(others as u64);
     }
 
     fn commit(&mut self) {
@@ -502,20 +330,5 @@ async fn restarted(restart: &mut Option<JoinHandle<Result<(), kafka::Error>>>) -
     match restart {
         Some(task) => task.await.expect("restarting does not panic and is never aborted"),
         None => std::future::pending().await,
-    }
-}
-
-fn original(record: Consumed) -> Original {
-    let headers: Headers = record
-        .headers
-        .into_iter()
-        .map(|(name, value)| (name, String::from_utf8_lossy(&value).into_owned()))
-        .collect();
-    Original {
-        origin: Origin { topic: record.topic, partition: record.partition, offset: record.offset },
-        key: record.key.unwrap_or_default(),
-        value: record.value,
-        headers,
-        timestamp: record.timestamp.unwrap_or(SystemTime::UNIX_EPOCH),
     }
 }

@@ -1,0 +1,56 @@
+//! From Kafka's records to events that wait to be fetched.
+
+use super::*;
+use crate::enricher::config::EmbeddedEntities;
+
+impl Shell {
+    pub(super) fn consumed(&mut self, record: Consumed, now: Instant) {
+        let original = original(record);
+        if original.origin.topic == self.parts.names.parked() {
+            return self.read_parked(original, now);
+        }
+        self.offsets.take(&original.origin);
+        match Event::read(original) {
+            Ok(event) => self.take(event, now),
+            Err(unreadable) => {
+                let (original, why) = *unreadable;
+                let cause = Cause {
+                    reason: DeadLetter::Undecodable,
+                    detail: why.to_string(),
+                    stage: Stage::Enrich,
+                    attempts: 0,
+                };
+                self.parts.kafka_metrics.dead_letters.of(cause.stage, cause.reason).inc();
+                let record = records::dead_letter(&self.parts.names, &original, &cause);
+                self.outbox.push(record, Purpose::Dead(Some(original.origin)), now);
+            }
+        }
+    }
+
+    pub(super) fn take(&mut self, event: Event, now: Instant) {
+        if self.parts.config.embedded_entities == EmbeddedEntities::Publish
+            && let Some(embedded) = event.embedded.clone()
+        {
+            let at = event.accepted_at;
+            let round = Round::of(event, None, now);
+            let found = Entity { updated: None, bytes: embedded, operation: None, as_of: at };
+            return self.publish(round, found, now);
+        }
+        self.coalescer.add(event, None, now);
+    }
+}
+
+fn original(record: Consumed) -> Original {
+    let headers: Headers = record
+        .headers
+        .into_iter()
+        .map(|(name, value)| (name, String::from_utf8_lossy(&value).into_owned()))
+        .collect();
+    Original {
+        origin: Origin { topic: record.topic, partition: record.partition, offset: record.offset },
+        key: record.key.unwrap_or_default(),
+        value: record.value,
+        headers,
+        timestamp: record.timestamp.unwrap_or(SystemTime::UNIX_EPOCH),
+    }
+}
