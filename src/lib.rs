@@ -6,9 +6,10 @@
 //! 4  config        nests the parts' own settings
 //! 3  ingress       HTTP → journal
 //!    relay         journal → Kafka
+//!    enricher      Kafka → Connector API → Kafka
 //!    simulator     plays Mews
 //! 2  journal       every accepted delivery, durable until it is delivered
-//!    kafka         settings, topics, producer
+//!    kafka         settings, topics, producer, consumer group
 //!    connector     asks the Connector API, within each access token's budget
 //!    credentials   secrets sealed, what is known of integrations and which access token counts
 //! 1  telemetry     metrics, logs, health;  shutdown  backoff  secret  reload  duration  size

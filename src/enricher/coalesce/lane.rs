@@ -14,6 +14,9 @@ pub use crate::telemetry::metrics::enricher::HoldReason;
 /// First and longest wait of a lane that Mews does not answer.
 const WAITS: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(30));
 
+/// Requests that were too heavy grow by this part each time: growing faster, more of them are too heavy.
+const GROWTH: usize = 16;
+
 /// What holds a lane.
 #[derive(Debug)]
 pub struct Hold {
@@ -157,7 +160,7 @@ impl Lane {
     /// Mews answers: nothing is held any more. Says whether anything was.
     pub(super) fn free(&mut self) -> bool {
         if let Some(ids) = self.ids_max {
-            self.ids_max = Some(ids * 2).filter(|ids| *ids < IDS_PER_REQUEST_MAX);
+            self.ids_max = Some(ids + ids.div_ceil(GROWTH)).filter(|ids| *ids < IDS_PER_REQUEST_MAX);
         }
         self.sample = None;
         self.hold.take().is_some()
