@@ -126,7 +126,7 @@ fn judge_integration(
     let (most, length) = (state.knobs.rate_limit, state.knobs.rate_window);
     let integration = state.integrations.at(at).id;
     let meter = state.meter(access_token, integration);
-    meter.came(name, length, now);
+    meter.came(name, body.get("Client").and_then(Value::as_str).unwrap_or_default(), length, now);
     if let Err(wait) = meter.window.take(most, length, now) {
         return throttled(state, wait).into();
     }
@@ -134,6 +134,9 @@ fn judge_integration(
         return Refusal::Unauthorized(meaning).into();
     }
     let wait = state.knobs.latency.of(name).map_or(Duration::ZERO, |wait| wait.0);
+    if state.knobs.hanging.contains(&integration) {
+        return Verdict { wait, outcome: Outcome::Silence };
+    }
     let outcome = match weather(state, name) {
         Some(outcome) => outcome,
         None => match reply(state, rules, body, at, access_token, now) {

@@ -22,6 +22,8 @@ pub struct Knobs {
     pub timeouts: Per<f64>,
     /// Share of requests that are never answered.
     pub hangs: Per<f64>,
+    /// Integrations whose requests are never answered.
+    pub hanging: Vec<Uuid>,
     /// Share of requests answered 429 although the token is below its limit.
     pub throttles: Per<f64>,
     /// Whether a 429 says `Retry-After` (contract 3.4: sometimes it does not).
@@ -69,6 +71,7 @@ impl Default for Knobs {
             errors: Per::default(),
             timeouts: Per::default(),
             hangs: Per::default(),
+            hanging: Vec::new(),
             throttles: Per::default(),
             retry_after: RetryAfter::Always,
             heavy_ids: None,

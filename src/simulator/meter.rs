@@ -1,7 +1,7 @@
 //! What each access token has asked for: tests hold a client's budget against it.
 
 use std::{
-    collections::{BTreeMap, VecDeque},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     time::Duration,
 };
 
@@ -19,8 +19,8 @@ pub struct Meter {
     throttled: u64,
     operations: BTreeMap<&'static str, Operation>,
     statuses: BTreeMap<u16, u64>,
-    /// When requests came, those refused as well, as far back as the window reaches.
-    recent: VecDeque<Utc>,
+    /// When requests came and who sent them, those refused as well, as far back as the window reaches.
+    recent: VecDeque<(Utc, String)>,
     highest: usize,
 }
 
@@ -46,14 +46,14 @@ impl Meter {
         }
     }
 
-    /// Counts a request when it comes.
-    pub fn came(&mut self, operation: &'static str, length: Duration, now: Utc) {
+    /// Counts a request when it comes; `client` is what its `Client` says.
+    pub fn came(&mut self, operation: &'static str, client: &str, length: Duration, now: Utc) {
         self.requests += 1;
         self.operations.entry(operation).or_default().requests += 1;
-        while self.recent.front().is_some_and(|at| at.plus(length) <= now) {
+        while self.recent.front().is_some_and(|(at, _)| at.plus(length) <= now) {
             self.recent.pop_front();
         }
-        self.recent.push_back(now);
+        self.recent.push_back((now, client.to_owned()));
         self.highest = self.highest.max(self.recent.len());
     }
 
@@ -75,6 +75,7 @@ impl Meter {
             .iter()
             .map(|(name, of)| (*name, json!({ "Requests": of.requests, "Ids": of.ids })))
             .collect();
+        let clients: BTreeSet<_> = self.recent.iter().map(|(_, client)| client).collect();
         let statuses: BTreeMap<_, _> =
             self.statuses.iter().map(|(status, count)| (status.to_string(), *count)).collect();
         json!({
@@ -82,6 +83,7 @@ impl Meter {
             "AccessToken": access_token,
             "Requests": self.requests,
             "HighestInWindow": self.highest,
+            "LatestClients": clients,
             "Throttled": self.throttled,
             "Operations": operations,
             "Statuses": statuses,

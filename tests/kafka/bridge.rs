@@ -134,7 +134,8 @@ impl Setup {
     pub fn launch_enricher(&self) -> Bridge {
         let (config, admin_port) = (self.config(), free_port());
         let listen = format!("admin.listen=127.0.0.1:{admin_port}");
-        let command = [BINARY, "enricher", "--config", &config, "--set", &listen];
+        let client = format!("connector.client=mews-bridge test {admin_port}");
+        let command = [BINARY, "enricher", "--config", &config, "--set", &listen, "--set", &client];
         let leash = Leash::start(&self.dir().join(format!("enricher-{admin_port}")), None, &command, &[]);
         Bridge { leash, port: admin_port, admin: Client::new(admin_port), client: Client::new(admin_port) }
     }

@@ -9,3 +9,4 @@ mod ids;
 mod kinds;
 mod members;
 mod records;
+mod secrets;

@@ -65,6 +65,22 @@ async fn twenty_kills_under_load_lose_nothing() {
     settle(&world, &[&enricher]).await;
 }
 
+/// Once settled, nothing of a hotel is asked for by two instances within one window of its token.
+async fn until_each_hotel_has_one_client(world: &World, enrichers: &[&Bridge]) {
+    let deadline = Instant::now() + Duration::from_secs(60);
+    loop {
+        let tokens = world.requests().await;
+        let clients: Vec<_> =
+            tokens.iter().map(|token| token["LatestClients"].as_array().map_or(0, Vec::len)).collect();
+        if clients.len() == 6 && clients.iter().all(|clients| *clients == 1) {
+            return;
+        }
+        let logs = || enrichers.iter().map(|each| each.log()).collect::<Vec<_>>().join("\n----\n");
+        assert!(Instant::now() < deadline, "{clients:?} instances ask for the hotels\n{}", logs());
+        sleep(Duration::from_millis(200)).await;
+    }
+}
+
 async fn instances_join_and_leave(name: &str, protocol: &str) {
     let world = world(name, protocol).await;
     let mut first = world.enricher().await;
@@ -73,6 +89,7 @@ async fn instances_join_and_leave(name: &str, protocol: &str) {
     until_published(&world, 20, &[&first, &second]).await;
     let mut third = world.enricher().await;
     until_published(&world, 20, &[&first, &second, &third]).await;
+    until_each_hotel_has_one_client(&world, &[&first, &second, &third]).await;
     assert_eq!(first.stop(), 0, "{}", first.log());
     until_published(&world, 20, &[&second, &third]).await;
     assert_eq!(second.stop(), 0, "{}", second.log());
