@@ -123,6 +123,7 @@ impl Config {
                 problems.note("admin.control_socket", self.control_socket());
             }
             Role::Enricher => {
+                problems.note("enricher", self.enricher.check());
                 problems.note("connector", self.connector.check_token());
                 problems.note("credentials", self.credentials.check_source());
             }

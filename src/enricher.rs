@@ -29,7 +29,7 @@ mod shell;
 
 use std::{sync::Arc, time::Duration};
 
-use tokio::sync::mpsc::UnboundedReceiver;
+use tokio::sync::{mpsc::UnboundedReceiver, watch};
 use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 
 pub use config::Config;
@@ -64,6 +64,8 @@ pub struct Parts {
     pub client: Client,
     /// What to ask it with.
     pub store: Store,
+    /// Tells that secrets of the Kafka client have changed.
+    pub renewed: watch::Receiver<()>,
     /// Where a person can see it.
     pub view: View,
     /// Its own metrics.
@@ -125,7 +127,14 @@ pub async fn run(
         kafka: parts.kafka.clone(),
         topic: parts.names.credentials(),
         store: parts.store.clone(),
+        renewed: parts.renewed.clone(),
     };
+    let (member, mut renewed) = (group.clone(), parts.renewed.clone());
+    let _renewing = AbortOnDropHandle::new(tokio::spawn(async move {
+        while renewed.changed().await.is_ok() {
+            member.renew();
+        }
+    }));
     let mut follow = AbortOnDropHandle::new(tokio::spawn(follow::run(follow)));
     let shell = shell::Shell::new(parts, group, happenings, reports);
     tokio::select! {

@@ -144,10 +144,14 @@ impl Enrichment {
             None => Ok(()),
             Some(unequal) => Err(unequal.to_string()),
         });
-        let mut background = background(config, names, keys, &store, &client, Arc::clone(&producer), metrics);
-        let specs = names.used_by_enricher();
-        equal(config, &specs).await.map_err(|unequal| Failure::configuration(&unequal))?;
-        background.spawn(compare(config.clone(), specs, tell));
+        let mut background = background(config, names, keys, &store, &client, metrics);
+        let (renew, renewed) = watch::channel(());
+        renew_clients(&mut background, config, Arc::clone(&producer), renew, metrics);
+        let all: Vec<_> = names.all().cloned().collect();
+        equal(config, &all, &names.used_by_enricher())
+            .await
+            .map_err(|unequal| Failure::configuration(&unequal))?;
+        background.spawn(compare(config.clone(), all, tell));
 
         let parts = enricher::Parts {
             config: config.enricher.clone(),
@@ -158,6 +162,7 @@ impl Enrichment {
             reports,
             client,
             store,
+            renewed,
             view,
             metrics: metrics.enricher.clone(),
             connector_metrics: metrics.connector.clone(),
@@ -169,7 +174,7 @@ impl Enrichment {
         let pump = Part::spawn("enricher", |stop| async move {
             enricher::run(parts, group, happenings, stop)
                 .await
-                .map_err(|error| Failure::io("the enricher cannot go on", &error))
+                .map_err(|error| Failure::bug(format!("the enricher cannot go on: {error}")))
         });
         Ok(Self { pump: Some(pump), unequal, background })
     }
@@ -222,7 +227,6 @@ fn background(
     keys: Option<KeyRing>,
     store: &Store,
     client: &Client,
-    producer: Arc<Producer>,
     metrics: &Metrics,
 ) -> JoinSet<&'static str> {
     let mut background = JoinSet::new();
@@ -231,20 +235,6 @@ fn background(
         let (files, store) = (config.credentials.sealing_key_files.clone(), store.clone());
         background.spawn(watch_keys(keys, files, process.clone(), move || store.reopen()));
     }
-    let reconnect = Arc::new(tokio::sync::Notify::new());
-    background.spawn(watch_client_files(
-        Arc::clone(&reconnect),
-        config.kafka.secret_files(),
-        process.clone(),
-    ));
-    background.spawn(async move {
-        loop {
-            reconnect.notified().await;
-            let producer = Arc::clone(&producer);
-            // One that cannot be made is down, and the enricher makes another.
-            let _ = tokio::task::spawn_blocking(move || producer.restart()).await;
-        }
-    });
     let (watched, metrics) = (store.clone(), process.clone());
     background.spawn(async move { match watched.watch(&metrics).await {} });
     let (running, metrics) = (client.clone(), process);
@@ -258,13 +248,35 @@ fn background(
     background
 }
 
-/// Waits until the topics can be compared: with all of them there, if this process may make them.
-async fn equal(config: &Config, specs: &[TopicSpec]) -> Result<(), Unequal> {
+/// Makes the Kafka clients anew when a file of theirs has changed.
+fn renew_clients(
+    background: &mut JoinSet<&'static str>,
+    config: &Config,
+    producer: Arc<Producer>,
+    renew: watch::Sender<()>,
+    metrics: &Metrics,
+) {
+    let changed = Arc::new(tokio::sync::Notify::new());
+    let files = config.kafka.secret_files();
+    background.spawn(watch_client_files(Arc::clone(&changed), files, metrics.process.clone()));
+    background.spawn(async move {
+        loop {
+            changed.notified().await;
+            renew.send_replace(());
+            let producer = Arc::clone(&producer);
+            // One that cannot be made is down, and the enricher makes another.
+            let _ = tokio::task::spawn_blocking(move || producer.restart()).await;
+        }
+    });
+}
+
+/// Waits until the topics can be compared: with all that are used there, if this process may make them.
+async fn equal(config: &Config, all: &[TopicSpec], used: &[TopicSpec]) -> Result<(), Unequal> {
     loop {
-        match provision::list(&config.kafka, specs).await {
+        match provision::list(&config.kafka, all).await {
             Ok(observed) => {
-                plan::affinity(specs, &observed)?;
-                let missing = specs.iter().filter(|spec| !observed.partitions.contains_key(&*spec.name));
+                plan::affinity(all, &observed)?;
+                let missing = used.iter().filter(|spec| !observed.partitions.contains_key(&*spec.name));
                 if config.topics.provision != Provision::Create || missing.count() == 0 {
                     return Ok(());
                 }

@@ -1,5 +1,7 @@
 //! `mews-bridge topics plan|apply`
 
+use std::time::{Duration, Instant};
+
 use serde_json::Value;
 
 use super::{
@@ -12,8 +14,13 @@ use crate::{
     kafka::{
         plan::{Difference, Topic},
         provision::{self, Change, Error, Growth},
+        topics::TopicSpec,
     },
 };
+
+/// How long brokers are given to hear of topics that were made.
+const KNOWN_WITHIN: Duration = Duration::from_secs(15);
+const ASK_AGAIN: Duration = Duration::from_millis(100);
 
 /// Runs the command.
 ///
@@ -30,11 +37,27 @@ pub async fn run(command: Command, config: Config) -> Result<Exit, Failure> {
         }
         Command::Apply { output } => {
             let changes = provision::apply(&config.kafka, &plan, Growth::Leave).await.map_err(failure)?;
+            until_known(&config, &specs, &changes).await.map_err(failure)?;
             let done: Vec<_> = plan.topics.iter().map(|topic| (topic, applied(topic, &changes))).collect();
             print(done.iter().map(|(topic, states)| (*topic, states.clone())), output)?;
             Ok(ended(&changes))
         }
     }
+}
+
+/// Brokers hear a moment after the controller that there is another topic; what is scripted behind this
+/// command should not have to wait.
+async fn until_known(config: &Config, specs: &[TopicSpec], changes: &[Change]) -> Result<(), Error> {
+    let made: Vec<_> = changes.iter().filter(|change| change.result.is_ok()).collect();
+    let deadline = Instant::now() + KNOWN_WITHIN;
+    while !made.is_empty() && Instant::now() < deadline {
+        let observed = provision::list(&config.kafka, specs).await?;
+        if made.iter().all(|change| observed.partitions.contains_key(&*change.topic)) {
+            break;
+        }
+        tokio::time::sleep(ASK_AGAIN).await;
+    }
+    Ok(())
 }
 
 /// What differs and cannot be mended by creating something is printed, and is `plan`'s to fail on.

@@ -25,6 +25,13 @@ use crate::telemetry::metrics::{Connector as Metrics, connector::ThrottledBy};
 pub use window::Limits;
 use window::{Ticket, Turn, Window};
 
+/// A longer freeze is not waited for here: its requests have something better to do.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// How long Mews wants to hear nothing of a token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Frozen(pub Duration);
+
 /// The budgets of all access tokens; a cheap handle.
 #[derive(Clone, Debug)]
 pub struct Budget(Arc<Inner>);
@@ -60,7 +67,7 @@ impl Budget {
 
     /// Waits until a request with this token may be sent. Cancelled, it gives its place up. A waiter
     /// must be polled: those behind it wait for it to take its turn.
-    pub async fn acquire(&self, token: Fingerprint, operation: Operation) -> Permit {
+    pub async fn acquire(&self, token: Fingerprint, operation: Operation) -> Result<Permit, Frozen> {
         let asked = now();
         let mut waiter = self.enqueue(token, operation);
         let mut has_waited = false;
@@ -68,6 +75,10 @@ impl Budget {
             let until = match waiter.poll() {
                 Turn::Granted => break,
                 Turn::Wait(until) => until,
+                Turn::Frozen(until) => match until.saturating_duration_since(now()) {
+                    wait if wait > PATIENCE => return Err(Frozen(wait)),
+                    _ => Some(until),
+                },
             };
             if !has_waited {
                 has_waited = true;
@@ -86,7 +97,7 @@ impl Budget {
         }
         waiter.is_granted = true;
         self.0.metrics.rate_limit_wait.observe((now() - asked).as_secs_f64());
-        Permit { budget: self.clone(), token, stage: Stage::Sent }
+        Ok(Permit { budget: self.clone(), token, stage: Stage::Sent })
     }
 
     /// Sets what is measured only when somebody looks.

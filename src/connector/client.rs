@@ -31,7 +31,7 @@ use super::{
     Answer, Breaker, Budget, Cause, ClientToken, Config, ConfigError, Error, Fingerprint, Operation, Request,
     Said, answer,
     breaker::Pass,
-    budget::{Limits, Permit},
+    budget::{Frozen, Limits, Permit},
     request::Credentials,
 };
 use crate::{
@@ -132,7 +132,11 @@ impl Client {
         let inner = &*self.0;
         let operation = request.operation();
         let token = Fingerprint::of(access_token);
-        let permit = inner.budget.acquire(token, operation).await;
+        let permit = inner
+            .budget
+            .acquire(token, operation)
+            .await
+            .map_err(|Frozen(wait)| Error::Throttled { retry_after: Some(wait), said: Said::default() })?;
         let room = inner.room.acquire().await.expect("the semaphore is never closed");
         let pass = match inner.breaker.admit(token) {
             Ok(pass) => pass,

@@ -13,7 +13,7 @@
 mod lane;
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap, VecDeque},
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque},
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -165,6 +165,8 @@ impl Round {
         self.parked = self.parked.max(other.parked);
         self.since = self.since.min(other.since);
         self.tries = self.tries.max(other.tries);
+        // What is new has both attempts before it.
+        self.attempt = fetch::Round::First;
     }
 
     /// Events it stands for.
@@ -270,16 +272,18 @@ impl Coalescer {
                     Some(round)
                 });
                 let rounds: Vec<_> = rounds.collect();
-                lane.note_parked(rounds.last().map(|round| Arc::clone(&round.newest.id)));
+                match reason {
+                    // Nothing can be tried; who has a token is heard of, and until then is a stranger.
+                    HoldReason::NoCredentials => lane.hold = None,
+                    _ => lane.note_parked(rounds.last().map(|round| Arc::clone(&round.newest.id))),
+                }
                 (!rounds.is_empty()).then_some(Work::Park(rounds, reason))
             }
             Due::Probe(id) => {
                 lane.begin();
-                let wanted = vec![fetch::Wanted {
-                    id: Arc::clone(&id),
-                    thread_id: None,
-                    said_at: std::time::SystemTime::now(),
-                }];
+                // Whether it is found matters to nobody.
+                let said_at = std::time::SystemTime::UNIX_EPOCH;
+                let wanted = vec![fetch::Wanted { id: Arc::clone(&id), thread_id: None, said_at }];
                 let (group, attempt) = (group.clone(), fetch::Round::First);
                 *next_number += 1;
                 Some(Work::Fetch(Batch { number: *next_number, group, ids: vec![id], wanted, attempt }))
@@ -352,8 +356,6 @@ impl Coalescer {
             round.attempt = attempt;
         }
         if let Some(waiting) = entry.waiting.take() {
-            // It is news: it has both attempts before it.
-            round.attempt = fetch::Round::First;
             round.join(waiting);
         }
         entry.waiting = Some(round);
@@ -404,10 +406,9 @@ impl Coalescer {
         self.schedule(group, now);
     }
 
-    /// The credentials of an integration have changed: what was held for them is tried at once.
-    pub fn release(&mut self, integration_id: &str, now: Instant) {
-        let groups: Vec<_> =
-            self.lanes.keys().filter(|group| &*group.integration_id == integration_id).cloned().collect();
+    /// The credentials of some have changed: what was held for them is tried at once.
+    pub fn release(&mut self, of: impl Fn(&Group) -> bool, now: Instant) {
+        let groups: Vec<_> = self.lanes.keys().filter(|group| of(group)).cloned().collect();
         for group in groups {
             if let Some(lane) = self.lanes.get_mut(&group) {
                 lane.hold = None;
@@ -459,6 +460,14 @@ impl Coalescer {
             entry.waiting.is_some() || entry.fetching.is_some()
         });
         freed.iter().for_each(|key| self.queue(key, now));
+        let left: HashSet<&Group> = self.entries.keys().map(|key| &key.group).collect();
+        let empty: Vec<_> = self.lanes.keys().filter(|group| !left.contains(group)).cloned().collect();
+        for group in empty {
+            if let Some(lane) = self.lanes.get_mut(&group) {
+                lane.forget();
+            }
+            self.schedule(&group, now);
+        }
     }
 
     fn queue(&mut self, key: &Key, at: Instant) {

@@ -53,6 +53,38 @@ pub enum EmbeddedEntities {
     Publish,
 }
 
+/// Why `[enricher]` cannot be.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ConfigError {
+    /// A group without a name.
+    #[error("group_id is empty; it names the consumer group, the same for all replicas")]
+    GroupId,
+    /// A time that never passes, or always has.
+    #[error("{0} is a time above 0, such as 500ms")]
+    Zero(&'static str),
+}
+
+impl Config {
+    /// Whether it can be.
+    ///
+    /// # Errors
+    /// The first thing that is wrong.
+    pub fn check(&self) -> Result<(), ConfigError> {
+        if self.group_id.is_empty() {
+            return Err(ConfigError::GroupId);
+        }
+        let times = [
+            ("probe_interval", self.probe_interval),
+            ("park_after", self.park_after),
+            ("park_limit", self.park_limit),
+        ];
+        match times.into_iter().find(|(_, time)| time.is_zero()) {
+            Some((name, _)) => Err(ConfigError::Zero(name)),
+            None => Ok(()),
+        }
+    }
+}
+
 impl Default for Config {
     fn default() -> Self {
         Self {
@@ -65,5 +97,19 @@ impl Default for Config {
             park_limit: Duration::from_secs(7 * 24 * 3600),
             recheck_after: Duration::from_secs(5),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_would_never_end_is_refused() {
+        assert_eq!(Config::default().check(), Ok(()));
+        let config = Config { probe_interval: Duration::ZERO, ..Config::default() };
+        assert_eq!(config.check(), Err(ConfigError::Zero("probe_interval")));
+        let config = Config { group_id: String::new(), ..Config::default() };
+        assert_eq!(config.check(), Err(ConfigError::GroupId));
     }
 }

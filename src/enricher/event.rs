@@ -38,6 +38,15 @@ pub struct Original {
     pub timestamp: SystemTime,
 }
 
+impl Original {
+    /// Bytes that it takes in memory, about.
+    #[must_use]
+    pub fn size(&self) -> usize {
+        let headers: usize = self.headers.iter().map(|(name, value)| name.len() + value.len()).sum();
+        self.key.len() + self.value.as_ref().map_or(0, Bytes::len) + headers
+    }
+}
+
 /// An event and what it asks for.
 #[derive(Clone, Debug)]
 pub struct Event {
@@ -94,8 +103,14 @@ struct Named {
     #[serde(rename = "Id")]
     id: Option<String>,
     /// Not documented, but a page of Mews's speaks of it (contract 1.3).
-    #[serde(rename = "MessageThreadId")]
+    #[serde(rename = "MessageThreadId", default, deserialize_with = "text")]
     thread_id: Option<String>,
+}
+
+/// A string; anything else is as good as nothing.
+fn text<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    let value = serde_json::Value::deserialize(deserializer)?;
+    Ok(value.as_str().map(str::to_owned))
 }
 
 impl Event {
@@ -183,6 +198,8 @@ pub(super) mod tests {
 
     #[test]
     fn a_message_knows_its_thread_where_the_event_says_it() {
+        let odd = Event::read(record("MessageAdded", r#"{"Id":"m","MessageThreadId":7}"#, 0)).unwrap();
+        assert_eq!(odd.thread_id, None);
         let said = Event::read(record("MessageAdded", r#"{"Id":"m","MessageThreadId":"t"}"#, 0)).unwrap();
         assert_eq!(said.thread_id.as_deref(), Some("t"));
         let mut carried =

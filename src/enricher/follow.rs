@@ -5,6 +5,7 @@
 use std::{sync::Arc, time::Duration};
 
 use rdkafka::{Message as _, Offset, TopicPartitionList, consumer::Consumer as _, error::KafkaError};
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -33,15 +34,18 @@ pub(super) struct Parts {
     pub(super) kafka: kafka::Config,
     pub(super) topic: Arc<str>,
     pub(super) store: Store,
+    /// Tells that secrets of the Kafka client have changed.
+    pub(super) renewed: watch::Receiver<()>,
 }
 
 /// Never ends by itself.
-pub(super) async fn run(parts: Parts) {
+pub(super) async fn run(mut parts: Parts) {
     let stop = CancellationToken::new();
     let _stop_thread = stop.clone().drop_guard();
     // A panic of the thread ends the task, and with it the process.
     let _ = tokio::task::spawn_blocking(move || {
         while !stop.is_cancelled() {
+            parts.renewed.mark_unchanged();
             if let Err(error) = follow(&parts, &stop) {
                 tracing::debug!(
                     error = &*error as &dyn std::error::Error,
@@ -54,7 +58,7 @@ pub(super) async fn run(parts: Parts) {
     .await;
 }
 
-/// Reads until it is stopped, or the topic has other partitions than before.
+/// Reads until it is stopped, or needs another client: for other secrets, or other partitions of the topic.
 fn follow(parts: &Parts, stop: &CancellationToken) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     let consumer = consumer::connect(&parts.kafka, &SETTINGS)?;
     let assigned = partitions(&consumer, &parts.topic)?;
@@ -67,7 +71,7 @@ fn follow(parts: &Parts, stop: &CancellationToken) -> Result<(), Box<dyn std::er
     }
     consumer.assign(&list)?;
     let mut looked = std::time::Instant::now();
-    while !stop.is_cancelled() {
+    while !stop.is_cancelled() && !parts.renewed.has_changed().unwrap_or(false) {
         match consumer.poll(POLL) {
             Some(Ok(record)) => {
                 let key = String::from_utf8_lossy(record.key().unwrap_or_default()).into_owned();

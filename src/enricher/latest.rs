@@ -47,9 +47,11 @@ impl Latest {
     #[must_use]
     pub fn compare(&self, entity: Entity, id: &Arc<str>, updated: Option<SystemTime>, bytes: &[u8]) -> News {
         match self.states.get(&(entity, Arc::clone(id))) {
-            Some(last) if updated < last.updated => News::Old,
+            Some(last) if digest(bytes) == last.digest => News::Same,
             // Without a time of its own, a record differs or it does not.
-            Some(last) if updated == last.updated && digest(bytes) == last.digest => News::Same,
+            Some(State { updated: Some(last), .. }) if updated.is_some_and(|updated| updated < *last) => {
+                News::Old
+            }
             Some(_) | None => News::New,
         }
     }

@@ -13,6 +13,7 @@
 use std::{
     collections::{BTreeMap, VecDeque},
     sync::Arc,
+    time::SystemTime,
 };
 
 use super::event::Origin;
@@ -27,10 +28,22 @@ pub struct Offsets(BTreeMap<Partition, Taken>);
 #[derive(Debug, Default)]
 struct Taken {
     /// Offsets ascend, with gaps where compaction or transactions left some.
-    records: VecDeque<(i64, State)>,
+    records: VecDeque<Record>,
+    /// Of the records that are open.
+    bytes: usize,
+    /// When the newest record before the open ones was accepted.
+    accepted_at: Option<SystemTime>,
     /// What a commit would say, and what it said last.
     next: Option<i64>,
     told: Option<i64>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Record {
+    offset: i64,
+    state: State,
+    bytes: usize,
+    accepted_at: SystemTime,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,22 +53,31 @@ enum State {
 }
 
 impl Offsets {
-    /// Takes the next record of its partition.
-    pub fn take(&mut self, origin: &Origin) {
+    /// Takes the next record of its partition, and says how large it is and when it was accepted.
+    pub fn take(&mut self, origin: &Origin, bytes: usize, accepted_at: SystemTime) {
         let taken = self.0.entry((Arc::clone(&origin.topic), origin.partition)).or_default();
-        taken.records.push_back((origin.offset, State::Open));
+        if taken.records.back().is_some_and(|last| origin.offset <= last.offset) {
+            // The topic is another than it was: what was taken of it before is no more.
+            *taken = Taken::default();
+        }
+        taken.bytes += bytes;
+        taken.records.push_back(Record { offset: origin.offset, state: State::Open, bytes, accepted_at });
     }
 
     /// A record is completed; one of a partition that was let go is nobody's any more.
     pub fn complete(&mut self, origin: &Origin) {
         let Some(taken) = self.0.get_mut(&(Arc::clone(&origin.topic), origin.partition)) else { return };
-        let Ok(at) = taken.records.binary_search_by_key(&origin.offset, |(offset, _)| *offset) else {
+        let Ok(at) = taken.records.binary_search_by_key(&origin.offset, |record| record.offset) else {
             return;
         };
-        taken.records[at].1 = State::Done;
-        while let Some((offset, State::Done)) = taken.records.front() {
+        let record = &mut taken.records[at];
+        record.state = State::Done;
+        taken.bytes -= std::mem::take(&mut record.bytes);
+        while let Some(Record { offset, accepted_at, .. }) =
+            taken.records.pop_front_if(|record| record.state == State::Done)
+        {
             taken.next = Some(offset + 1);
-            taken.records.pop_front();
+            taken.accepted_at = taken.accepted_at.max(Some(accepted_at));
         }
     }
 
@@ -79,6 +101,17 @@ impl Offsets {
     /// Partitions with a longer span: the records from the first that is not completed to the last taken.
     pub fn longer_than(&self, span: usize) -> impl Iterator<Item = &Partition> {
         self.0.iter().filter(move |(_, taken)| taken.records.len() > span).map(|(partition, _)| partition)
+    }
+
+    /// Bytes of all records that are taken and not completed.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.0.values().map(|taken| taken.bytes).sum()
+    }
+
+    /// When the newest committable record of each topic was accepted.
+    pub fn accepted(&self) -> impl Iterator<Item = (&Arc<str>, SystemTime)> {
+        self.0.iter().filter_map(|((topic, _), taken)| Some((topic, taken.accepted_at?)))
     }
 
     /// All records that are taken and not committable.
@@ -117,7 +150,7 @@ mod tests {
                 match step {
                     Step::Take { gap } => {
                         last += gap;
-                        offsets.take(&origin(last));
+                        offsets.take(&origin(last), 10, SystemTime::UNIX_EPOCH);
                         model.insert(last, false);
                     }
                     Step::Complete(which) if !model.is_empty() => {
@@ -137,6 +170,7 @@ mod tests {
                 }
                 let open = model.iter().skip_while(|(_, done)| **done).count();
                 prop_assert_eq!(offsets.pending(), open);
+                prop_assert_eq!(offsets.bytes(), 10 * model.values().filter(|done| !**done).count());
                 prop_assert_eq!(offsets.longer_than(3).count(), usize::from(open > 3));
             }
             let done = model.iter().take_while(|(_, done)| **done).last().map(|(offset, _)| offset + 1);

@@ -13,7 +13,10 @@ use std::{
 
 use bytes::Bytes;
 
-use super::{coalesce::Round, event::Origin};
+use super::{
+    coalesce::{HoldReason, Round},
+    event::Origin,
+};
 use crate::{
     kafka::{Record, Refusal, Report, SendError},
     telemetry::metrics::DeadLetter,
@@ -37,7 +40,7 @@ pub enum Purpose {
     /// It was no event at all, or waited too long: only this one is answered.
     Dead(Option<Origin>),
     /// It has to wait elsewhere.
-    Park(Round),
+    Park(Round, HoldReason),
     /// It waits no more.
     Unpark,
 }
@@ -47,7 +50,7 @@ impl Purpose {
     #[must_use]
     pub fn origins(&self) -> &[Origin] {
         match self {
-            Self::Entity(round) | Self::Tombstone(round) | Self::DeadLetter(round) | Self::Park(round) => {
+            Self::Entity(round) | Self::Tombstone(round) | Self::DeadLetter(round) | Self::Park(round, _) => {
                 &round.origins
             }
             Self::Dead(origin) => origin.as_slice(),
@@ -67,6 +70,13 @@ pub enum Settled {
         purpose: Purpose,
         /// Its partition is known to be somebody else's.
         is_disowned: bool,
+    },
+    /// It is on the parked topic.
+    Parked {
+        /// What it was for.
+        purpose: Purpose,
+        /// Where there.
+        offset: i64,
     },
     /// Kafka will not take it.
     Refused {
@@ -107,6 +117,9 @@ pub struct Outbox {
     lone: HashMap<Arc<str>, VecDeque<u64>>,
     /// By topic, how many records the client has.
     in_flight: HashMap<Arc<str>, usize>,
+    /// By topic, when it took a record last, and since when it takes none.
+    took_at: HashMap<Arc<str>, Instant>,
+    unavailable_since: HashMap<Arc<str>, Instant>,
     /// The last of each key that is not settled.
     newest: HashMap<(Arc<str>, Bytes), u64>,
     next: u64,
@@ -122,6 +135,8 @@ impl Outbox {
             ready: VecDeque::new(),
             lone: HashMap::new(),
             in_flight: HashMap::new(),
+            took_at: HashMap::new(),
+            unavailable_since: HashMap::new(),
             newest: HashMap::new(),
             next: 0,
             give_up_topic_after,
@@ -273,12 +288,18 @@ impl Outbox {
             }
         }
         let again = match result {
-            Ok(_) => {
+            Ok(placed) => {
+                self.unavailable_since.remove(&topic);
+                self.took_at.insert(topic, now);
                 let is_late = sending.sent_at.is_some_and(|at| now.saturating_duration_since(at) > LATE);
                 let is_disowned = sending.is_disowned;
                 if is_disowned || is_late {
                     let purpose = self.remove(ticket)?.purpose;
                     return Some(Settled::Late { purpose, is_disowned });
+                }
+                if let Purpose::Park(..) = sending.purpose {
+                    let purpose = self.remove(ticket)?.purpose;
+                    return Some(Settled::Parked { purpose, offset: placed.offset });
                 }
                 return self.taken(ticket);
             }
@@ -293,8 +314,14 @@ impl Outbox {
             Err(Refusal::Lost) if was_alone => return None,
             Err(Refusal::Lost) => now,
             Err(Refusal::TopicUnavailable(problem)) => {
-                let given_up = now.saturating_duration_since(sending.since) > self.give_up_topic_after;
-                if given_up && !matches!(sending.purpose, Purpose::DeadLetter(_) | Purpose::Dead(_)) {
+                let since = *self.unavailable_since.entry(Arc::clone(&topic)).or_insert(now);
+                // While no topic takes anything, the cluster is what is missing.
+                let others_live = self.took_at.values().any(|took| *took > since);
+                let waited = now.saturating_duration_since(since.max(sending.since));
+                if others_live
+                    && waited > self.give_up_topic_after
+                    && !matches!(sending.purpose, Purpose::DeadLetter(_) | Purpose::Dead(_))
+                {
                     let detail = format!("topic is {problem:?}").to_lowercase();
                     return self.refuse(ticket, DeadLetter::TopicUnavailable, detail);
                 }

@@ -24,6 +24,8 @@ pub struct Parked {
     pub partition: i32,
     /// Its offset.
     pub offset: i64,
+    /// Of which hotel.
+    pub enterprise_id: Arc<str>,
     /// Whose.
     pub integration_id: Arc<str>,
     /// What kind.
@@ -96,6 +98,13 @@ impl Book {
         places.flat_map(|places| places.keys().copied()).collect()
     }
 
+    /// On which partitions a hotel has events.
+    #[must_use]
+    pub fn partitions_of_enterprise(&self, enterprise_id: &str) -> BTreeSet<i32> {
+        let own = self.events.values().filter(|parked| &*parked.enterprise_id == enterprise_id);
+        own.map(|parked| parked.partition).collect()
+    }
+
     /// On which partitions events have been longer than a time.
     #[must_use]
     pub fn overdue(&self, limit: Duration, now: SystemTime) -> BTreeSet<i32> {
@@ -143,7 +152,16 @@ mod tests {
     fn parked(partition: i32, offset: i64, integration: &str, second: u64) -> Parked {
         let since = SystemTime::UNIX_EPOCH + Duration::from_secs(second);
         let (integration_id, entity) = (integration.into(), Entity::Customers);
-        Parked { partition, offset, integration_id, entity, since, reason: HoldReason::Unauthorized }
+        let enterprise_id = "e".into();
+        Parked {
+            partition,
+            offset,
+            enterprise_id,
+            integration_id,
+            entity,
+            since,
+            reason: HoldReason::Unauthorized,
+        }
     }
 
     #[test]
@@ -155,6 +173,7 @@ mod tests {
         assert_eq!(book.partitions_of("i", None), BTreeSet::from([1, 2]));
         assert_eq!(book.partitions_of("i", Some(Entity::Customers)), BTreeSet::from([1, 2]));
         assert_eq!(book.partitions_of("i", Some(Entity::Payments)), BTreeSet::new());
+        assert_eq!(book.partitions_of_enterprise("e"), BTreeSet::from([1, 2]));
         let now = SystemTime::UNIX_EPOCH + Duration::from_secs(30);
         assert_eq!(book.overdue(Duration::from_secs(15), now), BTreeSet::from([1]));
         book.enter(b"a", parked(1, 4, "i", 10));

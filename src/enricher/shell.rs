@@ -50,8 +50,8 @@ use crate::{
 use flow::Flow;
 pub use view::View;
 
-/// Batches that are fetched at once, over all hotels.
-const FETCHES_MAX: usize = 512;
+/// Batches that are fetched at once, over all hotels; most of them wait for their turn.
+const FETCHES_MAX: usize = 4096;
 /// Work of one kind between two looks at what else has happened.
 const STEPS_MAX: usize = 512;
 /// How often it is looked at what nobody tells.
@@ -197,8 +197,8 @@ impl Shell {
             return;
         }
         self.quiet_until = None;
-        while self.fetches.len() < FETCHES_MAX && self.outbox.len() < flow::OUTBOX_MAX {
-            match self.coalescer.next(now) {
+        for _ in 0..STEPS_MAX {
+            match self.may_fetch().then(|| self.coalescer.next(now)).flatten() {
                 Some(Work::Fetch(batch)) => self.fetch(batch, now),
                 Some(Work::Park(rounds, reason)) => self.park(rounds, reason, now),
                 None => break,
@@ -222,13 +222,17 @@ impl Shell {
         if let Some(until) = self.quiet_until {
             return until.min(tick);
         }
-        let fetch = self.coalescer.wake_at().filter(|_| self.fetches.len() < FETCHES_MAX);
+        let fetch = self.coalescer.wake_at().filter(|_| self.may_fetch());
         [fetch, self.outbox.wake_at().map(|at| at.max(now + Duration::from_millis(10)))]
             .into_iter()
             .flatten()
             .chain([tick, self.commit_at.max(now + Duration::from_millis(10))])
             .min()
             .unwrap_or(tick)
+    }
+
+    fn may_fetch(&self) -> bool {
+        self.fetches.len() < FETCHES_MAX && self.outbox.len() < flow::OUTBOX_MAX
     }
 
     async fn happened(&mut self, happening: Happening) {
@@ -241,6 +245,8 @@ impl Shell {
             Happening::Revoked { places, release } => {
                 let committable = self.revoked(&places).await;
                 release.with(committable);
+                // It has waited, not stood still.
+                self.came_round = Instant::now();
             }
             Happening::Lost(places) => self.lost(&places),
             Happening::ReplayedToEnd(place) => self.flow.replayed(place.partition, Instant::now()),
@@ -250,8 +256,7 @@ impl Shell {
     fn fetch(&mut self, batch: Batch, now: Instant) {
         let Batch { group, .. } = &batch;
         let integration = self.parts.store.for_event(&group.integration_id, &group.enterprise_id);
-        let token =
-            integration.as_ref().filter(|each| each.is_usable()).and_then(|each| each.access_token.clone());
+        let token = integration.as_ref().and_then(|each| each.token_to_try().cloned());
         let (Some(integration), Some(token)) = (&integration, token) else {
             return self.hold_without_token(&batch, integration.as_deref(), now);
         };
@@ -272,6 +277,10 @@ impl Shell {
     fn commit(&mut self) {
         let committable = self.offsets.committable();
         if !committable.is_empty() {
+            for (topic, at) in self.offsets.accepted() {
+                let seconds = at.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs_f64();
+                self.parts.metrics.committed_event.with_label_values(&[&**topic]).set(seconds);
+            }
             self.group.commit(committable.into_iter().map(rebalance::place_of).collect());
         }
     }

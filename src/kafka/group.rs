@@ -77,6 +77,7 @@ enum Order {
     Pause(Vec<Place>),
     Resume(Vec<Place>),
     Rewind(Vec<Place>),
+    Renew,
     End(oneshot::Sender<()>),
 }
 
@@ -134,6 +135,11 @@ impl Group {
     /// What the channel holds already, an end included, is of the former reading.
     pub fn rewind(&self, places: Vec<Place>) {
         self.order(Order::Rewind(places));
+    }
+
+    /// Gives all partitions back and joins anew with another client: its secrets have changed.
+    pub fn renew(&self) {
+        self.order(Order::Renew);
     }
 
     /// The protocol that is spoken, `consumer` or `classic`; None before the first assignment.

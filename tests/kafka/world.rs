@@ -254,9 +254,14 @@ impl World {
         hotels[place]["EnterpriseId"].as_str().expect("an id").to_owned()
     }
 
-    /// Does something to an integration.
+    /// Does something to an integration, or to its hotel.
     pub async fn act(&self, place: usize, action: &str, silent: bool) {
-        let id = self.simulator.connections()[place].integration_id;
+        let connection = &self.simulator.connections()[place];
+        let id = if action.ends_with("-enterprise") {
+            connection.enterprise_id.expect("a hotel's own")
+        } else {
+            connection.integration_id
+        };
         self.wish(&format!("integrations/{id}"), json!({ "action": action, "silent": silent })).await;
     }
 }

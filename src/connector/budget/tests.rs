@@ -24,7 +24,7 @@ const B: Operation = Operation::Payments;
 async fn at_once(budget: &Budget, name: &str, operation: Operation) -> Option<Permit> {
     tokio::select! {
         biased;
-        permit = budget.acquire(token(name), operation) => Some(permit),
+        permit = budget.acquire(token(name), operation) => permit.ok(),
         () = std::future::ready(()) => None,
     }
 }
@@ -103,7 +103,7 @@ async fn waiters_go_on_when_the_window_has_moved_and_idle_tokens_are_forgotten()
     for _ in 0..20 {
         let (budget, sent) = (budget.clone(), Arc::clone(&sent));
         tasks.push(tokio::spawn(async move {
-            let mut permit = budget.acquire(token("one"), A).await;
+            let mut permit = budget.acquire(token("one"), A).await.unwrap();
             permit.answered();
             sent.fetch_add(1, Ordering::Relaxed);
         }));
@@ -118,6 +118,17 @@ async fn waiters_go_on_when_the_window_has_moved_and_idle_tokens_are_forgotten()
     tokio::time::sleep(window * 2).await;
     drop(at_once(&budget, "two", A).await);
     assert_eq!(budget.tokens().known.len(), 1, "only the one that was just used");
+}
+
+#[tokio::test]
+async fn who_waits_for_a_token_that_is_frozen_for_long_is_told_so() {
+    let budget = budget(100, LONG, 100);
+    let mut permit = at_once(&budget, "one", A).await.unwrap();
+    let waiting = budget.clone();
+    permit.throttled(Some(LONG));
+    let Err(Frozen(wait)) = waiting.acquire(token("one"), B).await else { panic!("it is frozen") };
+    assert!(wait > PATIENCE && wait <= LONG);
+    assert!(at_once(&budget, "two", B).await.is_some());
 }
 
 #[tokio::test]

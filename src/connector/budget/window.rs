@@ -47,6 +47,8 @@ pub type Ticket = u64;
 pub enum Turn {
     /// Send now.
     Granted,
+    /// Mews has said that nothing is to be sent until then.
+    Frozen(Instant),
     /// Ask again then, or when told to; never before somebody says so if there is no time.
     Wait(Option<Instant>),
 }
@@ -127,7 +129,7 @@ impl Window {
             return Turn::Wait(None);
         };
         if let Some(until) = self.frozen_until {
-            return Turn::Wait(Some(until));
+            return Turn::Frozen(until);
         }
         if self.open >= self.limits.open {
             return Turn::Wait(None);

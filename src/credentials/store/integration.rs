@@ -43,6 +43,13 @@ impl Integration {
         self.state == State::Active && self.access_token.is_some()
     }
 
+    /// What can be tried with: a token that was refused too, since Mews may take it again without a word.
+    #[must_use]
+    pub fn token_to_try(&self) -> Option<&Secret> {
+        let has_a_point = matches!(self.state, State::Active | State::Unauthorized);
+        self.access_token.as_ref().filter(|_| has_a_point)
+    }
+
     /// Whether nothing is different but the revision.
     pub(super) fn is_like(&self, other: &Self) -> bool {
         let same_token = match (&self.access_token, &other.access_token) {

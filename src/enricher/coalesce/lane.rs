@@ -148,6 +148,13 @@ impl Lane {
         apart.chain(std::mem::take(&mut self.waiting).into_values()).collect()
     }
 
+    /// Nobody waits for anything of it any more.
+    pub(super) fn forget(&mut self) {
+        (self.hold, self.sample, self.ids_max) = (None, None, None);
+        self.waiting.clear();
+        self.apart.clear();
+    }
+
     pub(super) fn note_parked(&mut self, sample: Option<Arc<str>>) {
         self.sample = sample.or_else(|| self.sample.take());
     }

@@ -205,11 +205,16 @@ fn a_lane_without_credentials_waits_then_parks_and_is_released_by_news() {
     desk.wait(PARK_AFTER);
     let Some(Work::Park(rounds, HoldReason::NoCredentials)) = desk.work() else { panic!("not parked") };
     assert_eq!(rounds.iter().map(offsets).collect::<Vec<_>>(), [[0]]);
-    // From now on at once.
+    // It is a stranger again, until somebody says that there is no token.
     desk.add("b", 1);
     desk.wait(WINDOW);
-    assert!(matches!(desk.work(), Some(Work::Park(rounds, _)) if rounds.len() == 1));
-    desk.coalescer.release("i", desk.now);
+    let batch = desk.batch();
+    desk.hold(&batch, HoldReason::NoCredentials, None);
+    desk.again(&batch, "b", None);
+    desk.ended(&batch, false);
+    assert!(desk.work().is_none());
+    desk.coalescer.release(|group| &*group.integration_id == "i", desk.now);
+    assert_eq!(ids(&desk.batch()), ["b"]);
     desk.add("a", 2);
     desk.wait(WINDOW);
     assert_eq!(ids(&desk.batch()), ["a"]);
@@ -450,7 +455,7 @@ proptest! {
                     // All ids of a batch may be gone, or some: who comes back is a new entity to it.
                     model.let_go.extend(model.under_way.iter().map(|(batch, _)| batch.number));
                 }
-                Step::Release => desk.coalescer.release("i", desk.now),
+                Step::Release => desk.coalescer.release(|group| &*group.integration_id == "i", desk.now),
             }
         }
         // Left alone for long enough, everything is answered or parked.

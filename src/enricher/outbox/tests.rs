@@ -137,6 +137,13 @@ fn a_topic_that_is_missing_is_tried_again_and_given_up_but_never_the_dead_letter
     assert!(desk.send().is_empty(), "not at once");
     desk.now += GIVE_UP_AFTER + TOPIC_WAIT;
     desk.send();
+    assert!(desk.report(missing()).is_none(), "no other topic takes anything either");
+    assert!(desk.report(missing()).is_none());
+    desk.push("other", "x", Purpose::Unpark);
+    assert_eq!(desk.send(), ["x"]);
+    assert!(matches!(desk.report(PLACED), Some(Settled::Taken(Purpose::Unpark))));
+    desk.now += TOPIC_WAIT;
+    assert_eq!(desk.send(), ["a", "hotel"]);
     assert!(matches!(
         desk.report(missing()),
         Some(Settled::Refused { reason: DeadLetter::TopicUnavailable, .. })
@@ -236,7 +243,7 @@ proptest! {
             prop_assert!(place.is_some(), "ticket {ticket} has been settled before");
             match settled {
                 None => return Ok(()),
-                Some(Settled::Taken(_) | Settled::Late { .. }) => {
+                Some(Settled::Taken(_) | Settled::Late { .. } | Settled::Parked { .. }) => {
                     if let (Answer::Taken, Some(place)) = (answer, place) { kafka.insert(place, ticket); }
                 }
                 Some(Settled::Refused { .. }) => refused.push(ticket),

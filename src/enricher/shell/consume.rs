@@ -9,11 +9,15 @@ impl Shell {
         if original.origin.topic == self.parts.names.parked() {
             return self.read_parked(original, now);
         }
-        self.offsets.take(&original.origin);
+        let (origin, bytes) = (original.origin.clone(), original.size());
         match Event::read(original) {
-            Ok(event) => self.take(event, now),
+            Ok(event) => {
+                self.offsets.take(&origin, bytes, event.accepted_at);
+                self.take(event, now);
+            }
             Err(unreadable) => {
                 let (original, why) = *unreadable;
+                self.offsets.take(&origin, bytes, original.timestamp);
                 let cause = Cause {
                     reason: DeadLetter::Undecodable,
                     detail: why.to_string(),
@@ -33,11 +37,22 @@ impl Shell {
         {
             let at = event.accepted_at;
             let round = Round::of(event, None, now);
-            let found = Entity { updated: None, bytes: embedded, operation: None, as_of: at };
+            let found =
+                Entity { updated: updated_of(&embedded), bytes: embedded, operation: None, as_of: at };
             return self.publish(round, found, now);
         }
         self.coalescer.add(event, None, now);
     }
+}
+
+/// `UpdatedUtc` of an entity in the older form.
+fn updated_of(entity: &[u8]) -> Option<SystemTime> {
+    #[derive(serde::Deserialize)]
+    struct Head {
+        #[serde(rename = "UpdatedUtc")]
+        updated: String,
+    }
+    humantime::parse_rfc3339(&serde_json::from_slice::<Head>(entity).ok()?.updated).ok()
 }
 
 fn original(record: Consumed) -> Original {

@@ -107,7 +107,9 @@ impl Shell {
                     self.coalescer.hold(group, HoldReason::Unavailable, None, now);
                 }
             }
-            Error::Conflict(_) => {}
+            Error::Conflict(_) => {
+                self.coalescer.hold(group, HoldReason::Unavailable, Some(now + CONFLICT_WAIT), now);
+            }
             Error::Gone(said) | Error::WrongAddress(said) => {
                 tracing::error!(
                     operation = %failed.operation.value(),
@@ -129,11 +131,10 @@ impl Shell {
             Error::Undecodable { .. } => self.coalescer.hold(group, HoldReason::Unavailable, None, now),
         }
         self.parts.metrics.retries.of(reason).inc();
-        let at = if matches!(failed.error, Error::Conflict(_)) { now + CONFLICT_WAIT } else { now };
         for id in &failed.ids {
-            self.coalescer.again(&Key { group: group.clone(), id: Arc::clone(id) }, batch.number, at, None);
+            self.coalescer.again(&Key { group: group.clone(), id: Arc::clone(id) }, batch.number, now, None);
         }
-        matches!(failed.error, Error::Conflict(_))
+        false
     }
 
     fn bury_id(&mut self, batch: &Batch, id: &Arc<str>, reason: DeadLetter, detail: String, now: Instant) {
@@ -199,8 +200,14 @@ impl Shell {
     pub(super) fn credentials_changed(&mut self, changed: &std::collections::BTreeSet<String>) {
         let now = Instant::now();
         for integration_id in changed {
-            self.coalescer.release(integration_id, now);
+            self.coalescer.release(|group| *group.integration_id == **integration_id, now);
             self.recovered(integration_id, None);
+            // Its token serves the other integrations of its hotel too.
+            let integration = self.parts.store.get(integration_id);
+            if let Some(enterprise_id) = integration.and_then(|each| each.enterprise_id.clone()) {
+                self.coalescer.release(|group| *group.enterprise_id == *enterprise_id, now);
+                self.flow.want(self.book.partitions_of_enterprise(&enterprise_id));
+            }
         }
     }
 }

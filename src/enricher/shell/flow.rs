@@ -5,8 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::*;
 use crate::{enricher::offsets::Partition, kafka::group::Place, telemetry::metrics::connector::Circuit};
 
-/// Events that are taken and not completed, over all partitions.
-const PENDING_MAX: usize = 100_000;
+/// Events that are taken and not completed, over all partitions: several times what one may have.
+const PENDING_MAX: usize = 200_000;
+/// Bytes of events that wait to be fetched or are being sent.
+const BYTES_MAX: usize = 256 << 20;
 /// The same on one partition: what a crash repeats of it at most.
 const SPAN_MAX: usize = 50_000;
 /// Records that are being sent.
@@ -22,6 +24,8 @@ pub(super) struct Flow {
     circuit: Option<Circuit>,
     pub(super) assigned: BTreeSet<Place>,
     paused: BTreeSet<Place>,
+    /// What is taken was too much, and is not yet half of that.
+    is_full: bool,
     /// Parked partitions that have not been read to their end, since when.
     replaying: BTreeMap<i32, Instant>,
     /// Those that are to be read again, and until when those that were read are left alone.
@@ -79,6 +83,27 @@ impl Flow {
 }
 
 impl Shell {
+    /// Partitions that are not read for now.
+    pub(super) fn paused(&self) -> usize {
+        self.flow.paused.len()
+    }
+
+    /// While consumption is paused because the API is away, perhaps nothing is left to ask for: then a
+    /// question that every token may ask finds out whether it is back.
+    pub(super) fn look_for_api(&mut self) {
+        let is_half_open = self.parts.client.breaker().state() == Circuit::HalfOpen;
+        if !is_half_open || !self.fetches.is_empty() || !self.probes.is_empty() {
+            return;
+        }
+        let integrations = self.parts.store.all();
+        let Some(token) = integrations.iter().find_map(|each| each.token_to_try().cloned()) else { return };
+        let fetcher = self.fetcher.clone();
+        self.probes.spawn(async move {
+            // The breaker hears how it ended.
+            let _ = fetcher.probe(&token).await;
+        });
+    }
+
     pub(super) fn regulate(&mut self, now: Instant) {
         let circuit = self.parts.client.breaker().state();
         let away = circuit != Circuit::Closed;
@@ -89,13 +114,18 @@ impl Shell {
             self.coalescer.retry(now);
         }
         // Resumed at half, so that it does not flutter.
-        let bound = if self.flow.paused.is_empty() { 1 } else { 2 };
-        let full = self.offsets.pending() > PENDING_MAX / bound
+        let bound = if self.flow.is_full { 2 } else { 1 };
+        self.flow.is_full = self.offsets.pending() > PENDING_MAX / bound
+            || self.offsets.bytes() > BYTES_MAX / bound
             || self.coalescer.len() > PENDING_MAX / bound
             || self.outbox.len() > OUTBOX_MAX / bound;
-        let long: BTreeSet<&Partition> = self.offsets.longer_than(SPAN_MAX / bound).collect();
-        let stopped =
-            |place: &Place| away || full || long.contains(&(Arc::clone(&place.topic), place.partition));
+        let (too_long, long): (BTreeSet<&Partition>, BTreeSet<&Partition>) =
+            (self.offsets.longer_than(SPAN_MAX).collect(), self.offsets.longer_than(SPAN_MAX / 2).collect());
+        let is_long = |place: &Place| {
+            let partition = (Arc::clone(&place.topic), place.partition);
+            too_long.contains(&partition) || (self.flow.paused.contains(place) && long.contains(&partition))
+        };
+        let stopped = |place: &Place| away || self.flow.is_full || is_long(place);
         let paused: BTreeSet<Place> =
             self.flow.assigned.iter().filter(|place| stopped(place)).cloned().collect();
         if paused != self.flow.paused {
@@ -107,6 +137,14 @@ impl Shell {
             if !pause.is_empty() {
                 self.group.pause(pause);
             }
+            let why = match (away, self.flow.is_full, paused.is_empty()) {
+                (_, _, true) => "nothing",
+                (true, ..) => "the Connector API is away",
+                (_, true, _) => "more is taken than is done",
+                _ => "records at the head of partitions take long",
+            };
+            tracing::info!(paused = paused.len(), why, "partitions are paused until there is less to do");
+            self.parts.metrics.paused_partitions.set(i64::try_from(paused.len()).unwrap_or(i64::MAX));
             self.flow.paused = paused;
         }
         let rewinds = self.flow.rewinds(&self.parts.names.parked(), now);

@@ -16,8 +16,23 @@ impl Shell {
             let since = at - now.duration_since(round.since);
             let record = records::parked(&self.parts.names, &round, reason, since);
             self.count(&round, EventOutcome::Parked);
-            self.outbox.push(record, Purpose::Park(round), now);
+            self.outbox.push(record, Purpose::Park(round, reason), now);
         }
+    }
+
+    /// It is on the topic now: what was parked before under its key is answered by it.
+    pub(super) fn parked(&mut self, round: &Round, reason: HoldReason, offset: i64, now: Instant) {
+        let event = &round.newest;
+        let parked = Parked {
+            partition: event.original.origin.partition,
+            offset,
+            enterprise_id: Arc::clone(&event.enterprise_id),
+            integration_id: Arc::clone(&event.integration_id),
+            entity: event.entity,
+            since: SystemTime::now() - now.duration_since(round.since),
+            reason,
+        };
+        self.book.enter(records::parked_key(event).as_bytes(), parked);
     }
 
     /// A record of the parked topic: it is taken up if it can be fetched, else only remembered.
@@ -36,6 +51,7 @@ impl Shell {
         let parked = Parked {
             partition: event.original.origin.partition,
             offset,
+            enterprise_id: Arc::clone(&event.enterprise_id),
             integration_id: Arc::clone(&event.integration_id),
             entity: event.entity,
             since,
@@ -43,6 +59,8 @@ impl Shell {
         };
         self.book.enter(&key, parked);
         if parked::is_overdue(since, self.parts.config.park_limit, at) {
+            // Not once more before its tombstone comes.
+            self.book.strike(&key);
             return self.bury_parked(event, offset, reason, since, now);
         }
         if reason == HoldReason::Overwritten {
@@ -131,6 +149,7 @@ impl Shell {
         }
         let oldest = self.book.oldest().and_then(|at| at.duration_since(SystemTime::UNIX_EPOCH).ok());
         metrics.oldest_parked.set(oldest.map_or(0.0, |at| at.as_secs_f64()));
+        self.look_for_api();
         self.show(now);
     }
 }

@@ -80,6 +80,12 @@ impl Shell {
                 }
                 self.completed(&purpose, now);
             }
+            Settled::Parked { purpose, offset } => {
+                self.completed(&purpose, now);
+                if let Purpose::Park(round, reason) = purpose {
+                    self.parked(&round, reason, offset, now);
+                }
+            }
             Settled::Late { purpose, is_disowned } => self.late(purpose, is_disowned, now),
             Settled::Refused { purpose, reason, detail, attempts } => {
                 self.refused(purpose, reason, detail, attempts, now);
@@ -102,13 +108,18 @@ impl Shell {
                 self.bury(round, reason, detail, Stage::Publish, now);
             }
             // Parking is a convenience: without it the event is a dead letter at once.
-            Purpose::Park(round) => self.bury(round, reason, detail, Stage::Enrich, now),
+            Purpose::Park(round, _) => self.bury(round, reason, detail, Stage::Enrich, now),
             Purpose::DeadLetter(_) | Purpose::Dead(_) | Purpose::Unpark => {
-                tracing::error!(
-                    detail,
-                    topic = %self.parts.names.dead_letters(),
-                    "not even the dead letters take an event, it is given up; raise max.message.bytes of the topic"
-                );
+                for origin in purpose.origins() {
+                    tracing::error!(
+                        detail,
+                        dead_letters = %self.parts.names.dead_letters(),
+                        topic = %origin.topic,
+                        partition = origin.partition,
+                        offset = origin.offset,
+                        "not even the dead letters take an event, it stays on its topic only; raise max.message.bytes of the dead letters"
+                    );
+                }
                 self.completed(&purpose, now);
             }
         }

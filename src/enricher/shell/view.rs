@@ -49,6 +49,7 @@ impl Shell {
         self.parts.view.set(json!({
             "protocol": self.group.protocol(),
             "assigned_partitions": self.flow.assigned.len(),
+            "paused_partitions": self.paused(),
             "pending_events": self.offsets.pending(),
             "pending_entities": self.coalescer.len(),
             "unpublished_records": self.outbox.len(),

@@ -45,6 +45,8 @@ const LEAVE_WITHIN: Duration = Duration::from_secs(8);
 pub(super) enum Ended {
     /// It was told to, or has no owner any more.
     Asked(Option<oneshot::Sender<()>>),
+    /// Another client is to take over.
+    Renewed,
     /// The broker does not speak its protocol.
     Unspoken(String),
     /// There is no going on with this client.
@@ -66,6 +68,8 @@ pub(super) struct Member<'a> {
     ask_ends_at: Instant,
     /// The owner asked for the end while something else was waited for.
     end_is_asked: Option<Option<oneshot::Sender<()>>>,
+    /// Another client is to take over.
+    is_renewed: bool,
     /// The client met a fatal error.
     is_fatal: bool,
     /// The client did not take partitions it was to take, or does not read them.
@@ -85,6 +89,7 @@ impl<'a> Member<'a> {
             is_stalled: false,
             ask_ends_at: Instant::now(),
             end_is_asked: None,
+            is_renewed: false,
             is_fatal: false,
             failure: None,
         }
@@ -97,7 +102,7 @@ impl<'a> Member<'a> {
             Ok(()) => self.turn_until_ended(),
             Err(error) => Ended::Failed(error.to_string()),
         };
-        if let Ended::Asked(_) = &ended {
+        if let Ended::Asked(_) | Ended::Renewed = &ended {
             self.leave();
         }
         // What is left now was not asked back.
@@ -113,6 +118,7 @@ impl<'a> Member<'a> {
             }
             match self.orders() {
                 Ok(()) if self.parts.outbox.is_closed() => return Ended::Asked(None),
+                Ok(()) if self.is_renewed => return Ended::Renewed,
                 Ok(()) => {}
                 Err(done) => return Ended::Asked(done),
             }
@@ -173,6 +179,7 @@ impl<'a> Member<'a> {
                         self.parts.outbox.withdraw_end(place);
                     }
                 }
+                Ok(Order::Renew) => self.is_renewed = true,
                 Ok(Order::End(done)) => return Err(Some(done)),
                 Err(TryRecvError::Empty) => return Ok(()),
                 Err(TryRecvError::Disconnected) => return Err(None),

@@ -248,6 +248,29 @@ async fn who_does_not_read_stays_a_member() {
 }
 
 #[tokio::test]
+async fn a_renewed_member_gives_back_and_reads_on_with_another_client() {
+    let kafka = Kafka::start(1);
+    kafka.write("events", 0, 4);
+    let mut member = kafka.member(Protocol::Classic);
+    member.assigned().await;
+    member.read("events", 4).await;
+    member.group.renew();
+    loop {
+        match member.next().await {
+            Happening::Revoked { release, .. } => {
+                release.with(vec![(at("events", 0), 3)]);
+                break;
+            }
+            Happening::ReplayedToEnd(_) => {}
+            other => panic!("{other:?}"),
+        }
+    }
+    member.assigned().await;
+    assert_eq!(member.read("events", 1).await, [3]);
+    member.end(vec![]).await;
+}
+
+#[tokio::test]
 async fn a_member_that_dropped_its_receiver_ends() {
     let kafka = Kafka::start(1);
     let mut member = kafka.member(Protocol::Consumer);

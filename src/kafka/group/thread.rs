@@ -63,6 +63,9 @@ impl Parts {
             self.standing.settled(false, spoken.name());
             match ended {
                 Ended::Asked(done) => return farewell(done),
+                Ended::Renewed => {
+                    tracing::info!("the consumer group is joined anew with the secrets as they are now");
+                }
                 Ended::Unspoken(reason)
                     if self.settings.protocol == Protocol::Auto && spoken == Spoken::Consumer =>
                 {
@@ -95,7 +98,9 @@ impl Parts {
             let left = until.saturating_duration_since(std::time::Instant::now());
             match self.orders.recv_timeout(left.min(Duration::from_millis(100))) {
                 Ok(Order::End(done)) => return Err(Some(done)),
-                Ok(Order::Commit(_) | Order::Pause(_) | Order::Resume(_) | Order::Rewind(_)) => {}
+                Ok(
+                    Order::Commit(_) | Order::Pause(_) | Order::Resume(_) | Order::Rewind(_) | Order::Renew,
+                ) => {}
                 Err(mpsc::RecvTimeoutError::Disconnected) => return Err(None),
                 Err(mpsc::RecvTimeoutError::Timeout) if left.is_zero() => return Ok(()),
                 Err(mpsc::RecvTimeoutError::Timeout) => {}

@@ -47,6 +47,8 @@ pub struct Enricher {
     pub committed_event: GaugeVec,
     /// Partitions that are this member's.
     pub assigned_partitions: IntGauge,
+    /// Assigned partitions that are not read for now.
+    pub paused_partitions: IntGauge,
     /// Keys that are parked, by why.
     pub parked_records: Gauges<HoldReason>,
     /// When the oldest parked event was accepted; 0 when there is none.
@@ -87,6 +89,10 @@ impl Enricher {
             ),
             assigned_partitions: make
                 .gauge("enricher_assigned_partitions", "Partitions assigned to this instance."),
+            paused_partitions: make.gauge(
+                "enricher_paused_partitions",
+                "Partitions that are not read for now: the API is away, or there is too much to do.",
+            ),
             parked_records: make.gauges("enricher_parked_records", "Keys that are parked, by why."),
             oldest_parked: make.seconds(
                 "enricher_oldest_parked_timestamp_seconds",

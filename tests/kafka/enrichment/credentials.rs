@@ -91,6 +91,49 @@ async fn a_token_that_is_revoked_in_mid_batch_parks_and_a_new_one_by_webhook_tak
     assert_eq!(world.dead_letters(), [].into());
 }
 
+/// Mews refuses a token for a while, says nothing, and takes it again.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hotel_that_is_locked_out_for_a_while_is_taken_up_without_a_word() {
+    let world = narrow("credentials-lockout", quiet()).await;
+    let enricher = world.enricher().await;
+    world.act(0, "disable-enterprise", true).await;
+    world.change(json!({ "hotel": 0, "kind": "resources", "count": 5 })).await;
+    world.change(json!({ "hotel": 0, "kind": "customers", "count": 5 })).await;
+    world.simulator.flush().await;
+    until_parked(&world, &enricher, 10, "unauthorized").await;
+    let asked = world.asked("resources").await;
+    sleep(Duration::from_secs(3)).await;
+    let asked = world.asked("resources").await - asked;
+    assert!((1..=6).contains(&asked), "{asked} requests in 3 s at one a second");
+    world.act(0, "enable-enterprise", true).await;
+    world.until_true(&[&enricher]).await;
+    until_nothing_is_parked(&world, &enricher).await;
+}
+
+/// A token that comes for one integration serves the other of the same hotel.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_token_of_a_second_integration_takes_up_what_waits_for_the_first() {
+    let mut config = quiet();
+    config.second_integrations = 1;
+    let world = narrow("credentials-sibling", config).await;
+    let file = world.setup.dir().join("credentials.json");
+    let connections = world.simulator.connections();
+    let of_the_hotel = |connection: &&_| {
+        let connection: &mews_bridge::simulator::Connection = connection;
+        connection.enterprise_id == connections[0].enterprise_id
+    };
+    let second: Vec<_> = connections.iter().filter(of_the_hotel).skip(1).collect();
+    assert_eq!(second.len(), 1);
+    fs::write(&file, "[]").expect("written");
+    let enricher = world.enricher().await;
+    world.change(json!({ "hotel": 0, "kind": "resources", "count": 3 })).await;
+    world.simulator.flush().await;
+    until_parked(&world, &enricher, 3, "no_credentials").await;
+    fs::write(&file, serde_json::to_vec(&second).expect("JSON")).expect("written");
+    world.until_true(&[&enricher]).await;
+    until_nothing_is_parked(&world, &enricher).await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn events_without_credentials_wait_and_are_taken_up_when_they_come() {
     let world = narrow("credentials-missing", quiet()).await;

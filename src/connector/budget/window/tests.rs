@@ -65,6 +65,7 @@ fn run(limits: Limits, backlog: &[(Operation, usize)], fates: &[Fate], length: D
                 requests.push(Request { operation, sent: now, arrived: now + ms(fate.there) });
                 under_way.push(Reverse((answered, fate.is_lost)));
             }
+            Turn::Frozen(_) => panic!("nobody has frozen it"),
             Turn::Wait(until) => {
                 let until = until.map(|until| until - start);
                 let next = under_way.peek().map(|Reverse((answered, _))| *answered);
@@ -172,7 +173,7 @@ fn retry_after_freezes_the_whole_token() {
     // A shorter wait does not shorten the one that runs.
     window.throttled(Some(ms(1_000)), start);
     window.ask(Operation::Customers, 2);
-    assert_eq!(window.poll(2, start + ms(4_999)), Turn::Wait(Some(start + ms(5_000))));
+    assert_eq!(window.poll(2, start + ms(4_999)), Turn::Frozen(start + ms(5_000)));
     assert_eq!(window.poll(2, start + ms(5_000)), Turn::Granted);
 }
 
@@ -184,7 +185,7 @@ fn without_retry_after_each_freeze_is_longer_until_an_answer_is_good() {
         assert!(granted(window, 0, now));
         window.throttled(None, now);
         window.ask(Operation::Customers, 1);
-        let Turn::Wait(Some(until)) = window.poll(1, now) else { panic!("not frozen") };
+        let Turn::Frozen(until) = window.poll(1, now) else { panic!("not frozen") };
         window.leave(Operation::Customers, 1);
         let wait = until - now;
         now = until;

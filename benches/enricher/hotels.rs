@@ -1,0 +1,54 @@
+//! What a record costs when few or many hotels share the work.
+
+use std::fs;
+
+use crate::{
+    cluster::Cluster,
+    events,
+    follow::Follow,
+    throughput::{told, until_all, world},
+};
+
+/// Records of each run; a request is for so many ids of one hotel at every size.
+const RECORDS: usize = 20_000;
+
+pub async fn run() {
+    println!("hotels      {:>8} {:>10} {:>16} {:>10}", "hotels", "requests", "CPU us/record", "RSS MiB");
+    for hotels in [1, 100, 10_000] {
+        let world = world(&format!("bench-hotels-{hotels}"), hotels, |mut config| {
+            config.reservations = 1;
+            config
+        })
+        .await;
+        let told = told(&world, RECORDS / hotels as usize).await;
+        let bootstrap = Cluster::shared().bootstrap();
+        events::write(&bootstrap, &world, &told);
+        let follow = Follow::start(&bootstrap, &world.setup.topic("entities.reservations"), 12);
+        let mut enricher = world.enricher().await;
+        until_all(&follow, RECORDS).await;
+        let requests: u64 =
+            world.requests().await.iter().filter_map(|token| token["Requests"].as_u64()).sum();
+        println!(
+            "            {hotels:>8} {requests:>10} {:>16.1} {:>10.0}",
+            cpu_of(enricher.pid()) * 1e6 / RECORDS as f64,
+            memory_of(enricher.pid()),
+        );
+        enricher.kill();
+    }
+    println!();
+}
+
+/// Seconds of processor time that a process has used (proc_pid_stat(5): fields 14 and 15, in ticks).
+fn cpu_of(process: i32) -> f64 {
+    let stat = fs::read_to_string(format!("/proc/{process}/stat")).expect("the process is there");
+    let (_, fields) = stat.rsplit_once(") ").expect("the name is in brackets");
+    let ticks = fields.split(' ').skip(11).take(2).map(|field| field.parse::<f64>().expect("a number"));
+    ticks.sum::<f64>() / rustix::param::clock_ticks_per_second() as f64
+}
+
+/// Memory that is in use, in MiB.
+fn memory_of(process: i32) -> f64 {
+    let status = fs::read_to_string(format!("/proc/{process}/status")).expect("the process is there");
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("a size");
+    line.trim().trim_end_matches(" kB").parse::<f64>().expect("a number") / 1024.0
+}

@@ -1,0 +1,124 @@
+//! Records per second of the enricher and of a loop that does nothing else.
+
+use std::{
+    fs,
+    process::{Command, Stdio},
+    time::{Duration, Instant},
+};
+
+use mews_bridge::simulator::Config;
+use serde_json::json;
+use tokio::time::sleep;
+
+use crate::{
+    cluster::Cluster,
+    events::{self, Told},
+    follow::Follow,
+    plain,
+    world::{World, quiet},
+};
+
+const HOTELS: u32 = 20;
+const RESERVATIONS: usize = 3000;
+const ROUNDS: usize = 3;
+
+pub async fn run() {
+    let (mut ours, mut plains) = (Vec::new(), Vec::new());
+    for round in 0..ROUNDS {
+        let world = world(&format!("bench-throughput-{round}"), HOTELS, |config| config).await;
+        let told = told(&world, RESERVATIONS).await;
+        ours.push(enricher(&world, &told).await);
+        plains.push(plain_loop(&world, &told).await);
+    }
+    let median = |figures: &mut Vec<f64>| {
+        figures.sort_by(f64::total_cmp);
+        figures[figures.len() / 2]
+    };
+    let (ours, plain) = (median(&mut ours), median(&mut plains));
+    println!(
+        "throughput  enricher {ours:.0} records/s, plain loop {plain:.0} records/s, ratio {:.2}\n",
+        ours / plain
+    );
+}
+
+/// A simulator that answers at once, and requests without a limit.
+pub async fn world(name: &str, hotels: u32, change: impl FnOnce(Config) -> Config) -> World {
+    let mut config = quiet();
+    config.hotels = hotels;
+    config.reservations = 5;
+    config.knobs.rate_limit = usize::MAX;
+    let config = change(config);
+    World::on(&Cluster::shared().bootstrap(), name, config, |setup| {
+        setup
+            .set("connector.requests_per_window", 1_000_000)
+            .set("connector.request_timeout", "30s")
+            .set("enricher.window", "500ms")
+            .set("topics.partitions", 12)
+    })
+    .await
+}
+
+/// New reservations of every hotel that nobody was told of.
+pub async fn told(world: &World, reservations: usize) -> Vec<Told> {
+    let connections = world.simulator.connections();
+    let mut told = Vec::with_capacity(connections.len());
+    for (place, connection) in connections.iter().enumerate() {
+        let wish = json!({ "hotel": place, "kind": "reservations", "count": reservations, "silent": true });
+        told.push(Told {
+            hotel: connection.enterprise_id.expect("a hotel's own").to_string(),
+            integration: connection.integration_id.to_string(),
+            ids: world.change(wish).await,
+        });
+    }
+    told
+}
+
+/// Until every key was seen; then records per second between the first and the last.
+pub async fn until_all(follow: &Follow, keys: usize) -> f64 {
+    let deadline = Instant::now() + Duration::from_secs(300);
+    while follow.keys() < keys {
+        assert!(Instant::now() < deadline, "{} of {keys} records came", follow.keys());
+        sleep(Duration::from_millis(50)).await;
+    }
+    let times = follow.times();
+    let first = times.values().filter_map(|times| times.first()).min().expect("records");
+    let last = times.values().filter_map(|times| times.first()).max().expect("records");
+    keys as f64 / ((last - first).max(1) as f64 / 1000.0)
+}
+
+async fn enricher(world: &World, told: &[Told]) -> f64 {
+    let bootstrap = Cluster::shared().bootstrap();
+    events::write(&bootstrap, world, told);
+    let follow = Follow::start(&bootstrap, &world.setup.topic("entities.reservations"), 12);
+    let mut enricher = world.setup.launch_enricher();
+    let rate = until_all(&follow, told.iter().map(|told| told.ids.len()).sum()).await;
+    enricher.kill();
+    rate
+}
+
+async fn plain_loop(world: &World, told: &[Told]) -> f64 {
+    let bootstrap = Cluster::shared().bootstrap();
+    let topic = world.setup.topic("entities.customers");
+    let batches = world.setup.dir().join("batches.json");
+    let list: Vec<_> = told
+        .iter()
+        .zip(world.simulator.connections())
+        .flat_map(|(told, connection)| {
+            let token = connection.access_token;
+            told.ids.chunks(1000).map(
+                move |ids| json!({ "AccessToken": token.clone(), "EnterpriseId": told.hotel, "Ids": ids }),
+            )
+        })
+        .collect();
+    fs::write(&batches, serde_json::to_vec(&list).expect("JSON")).expect("batches are written");
+    let follow = Follow::start(&bootstrap, &topic, 12);
+    let mut child = Command::new(std::env::current_exe().expect("this program has a path"))
+        .args([plain::ROLE, &bootstrap, &topic, &world.simulator.platform, &world.simulator.client_token])
+        .arg(&batches)
+        .stdin(Stdio::null())
+        .spawn()
+        .expect("the loop starts");
+    let rate = until_all(&follow, told.iter().map(|told| told.ids.len()).sum()).await;
+    let _ = child.wait();
+    rate
+}
