@@ -39,6 +39,8 @@ struct Named {
 /// `bootstrap topic platform client-token batches`
 pub async fn run(arguments: &[String]) {
     let [bootstrap, topic, platform, client_token, batches] = arguments else { panic!("five arguments") };
+    // Nobody has installed one in this process.
+    let _ = rustls::crypto::ring::default_provider().install_default();
     let batches: Vec<Batch> =
         serde_json::from_slice(&fs::read(batches).expect("batches")).expect("a list of batches");
     let producer: FutureProducer = ClientConfig::new()

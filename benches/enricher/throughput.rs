@@ -50,7 +50,8 @@ pub async fn world(name: &str, hotels: u32, change: impl FnOnce(Config) -> Confi
     let config = change(config);
     World::on(&Cluster::shared().bootstrap(), name, config, |setup| {
         setup
-            .set("connector.requests_per_window", 1_000_000)
+            .set("connector.requests_per_window", 10_000)
+            .set("connector.window", "1s")
             .set("connector.request_timeout", "30s")
             .set("enricher.window", "500ms")
             .set("topics.partitions", 12)

@@ -117,8 +117,7 @@ impl Shell {
         let bound = if self.flow.is_full { 2 } else { 1 };
         self.flow.is_full = self.offsets.pending() > PENDING_MAX / bound
             || self.offsets.bytes() > BYTES_MAX / bound
-            || self.coalescer.len() > PENDING_MAX / bound
-            || self.outbox.len() > OUTBOX_MAX / bound;
+            || self.coalescer.len() > PENDING_MAX / bound;
         let (too_long, long): (BTreeSet<&Partition>, BTreeSet<&Partition>) =
             (self.offsets.longer_than(SPAN_MAX).collect(), self.offsets.longer_than(SPAN_MAX / 2).collect());
         let is_long = |place: &Place| {
