@@ -17,6 +17,7 @@ pub mod output;
 pub mod part;
 pub mod quarantine;
 pub mod records;
+pub mod replay;
 pub mod simulator;
 pub mod topics;
 

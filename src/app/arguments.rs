@@ -1,11 +1,13 @@
 //! The command line.
 
+mod replay;
 mod simulator;
 
 use std::{path::PathBuf, time::Duration};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+pub use replay::{Manner, WhichDeadLetters};
 pub use simulator::Simulator;
 
 /// Stands between Mews webhooks and Kafka: answers at once, loses nothing that it answered.
@@ -83,9 +85,9 @@ pub enum Command {
         #[command(subcommand)]
         command: Quarantine,
     },
-    /// Look at what was understood and could not be delivered.
+    /// Look at what was understood and could not be delivered, or send it again.
     DeadLetters {
-        /// What to look at.
+        /// What to do with it.
         #[command(subcommand)]
         command: DeadLetters,
     },
@@ -227,6 +229,27 @@ pub enum DeadLetters {
         topic: Option<String>,
         /// Its ce_id, or its delivery id where that says enough.
         id: String,
+    },
+    /// Put dead letters back on the topics that they were for, once what stood in their way is mended.
+    ///
+    /// Each goes out with its own key, value and headers, so with the ce_id that it had, and with
+    /// `dead_letter_replayed` in place of the other `dead_letter_…` headers. It comes behind what its topic
+    /// has taken since. An event of the enricher's is enriched anew; a record of mews.credentials is merged
+    /// with what its topic holds, so that no older access token takes a newer one's place. Files beside the
+    /// journal are sent as well, and removed once a broker has confirmed the record.
+    ///
+    /// At least once: a dead letter stays on its topic until its time is over there, and a second replay
+    /// sends it again. Subscribers know a repetition by its ce_id. Try --dry-run first.
+    ///
+    /// Exit 0 when every record that was asked for is confirmed, 74 when some were refused (the list says
+    /// which and why; the others went out), 69 when Kafka does not answer, 64 for a wrong command line.
+    Replay {
+        /// Which of them.
+        #[command(flatten)]
+        which: WhichDeadLetters,
+        /// How it is done.
+        #[command(flatten)]
+        manner: Manner,
     },
 }
 

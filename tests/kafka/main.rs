@@ -24,5 +24,6 @@ mod harness;
 mod ordering;
 mod outage;
 mod records;
+mod replay;
 mod security;
 mod topics;
