@@ -45,6 +45,12 @@ pub fn run(arguments: Arguments) -> Result<Exit, Failure> {
         Command::Demo(_) if config.telemetry == logging::Config::default() => {
             logging::Config { log: "warn".to_owned(), ..logging::Config::default() }
         }
+        // The temporary journal of a replay is nobody's business.
+        Command::Quarantine { .. } | Command::Journal { .. }
+            if config.telemetry == logging::Config::default() =>
+        {
+            logging::Config { log: "info,mews_bridge::journal=warn".to_owned(), ..logging::Config::default() }
+        }
         _ => config.telemetry.clone(),
     };
     logging::start(&logs).map_err(|error| Failure::configuration(&error))?;

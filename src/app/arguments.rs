@@ -7,7 +7,7 @@ use std::{path::PathBuf, time::Duration};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-pub use replay::{Manner, WhichDeadLetters};
+pub use replay::{Manner, WhichDeadLetters, WhichDeliveries, WhichQuarantined};
 pub use simulator::Simulator;
 
 /// Stands between Mews webhooks and Kafka: answers at once, loses nothing that it answered.
@@ -73,15 +73,15 @@ pub enum Command {
         #[command(subcommand)]
         command: Topics,
     },
-    /// Look into the journal or drain it, while the ingress is running.
+    /// Look into the journal, drain it, or send again what is still in it, while the ingress is running.
     Journal {
         /// What to look at.
         #[command(subcommand)]
         command: Journal,
     },
-    /// Look at what was not understood.
+    /// Look at what was not understood, or try it again.
     Quarantine {
-        /// What to look at.
+        /// What to do with it.
         #[command(subcommand)]
         command: Quarantine,
     },
@@ -192,6 +192,26 @@ pub enum Journal {
         #[arg(long, default_value = "10m", value_parser = humantime::parse_duration)]
         timeout: Duration,
     },
+    /// Deliver once more what has left the journal and is still in its files, as after the loss of a topic.
+    ///
+    /// A segment file (journal.segment_bytes) is removed once it is full and everything in it is delivered, so
+    /// these are the latest deliveries: `--dry-run --all` lists them. All records of a delivery are sent again,
+    /// with the ce_id, the time and the order that they had. It reads the files and changes nothing in them, so
+    /// an ingress may run on them or not. What has not left yet is not replayed: it goes out by itself.
+    ///
+    /// At least once: each replay sends everything again. Subscribers know a repetition by its ce_id; the
+    /// enricher fetches what is so now, and no older access token takes a newer one's place.
+    ///
+    /// Exit 0 when all that was asked for is confirmed, 74 when some was refused (the list says what and why;
+    /// the rest went out), 69 when Kafka does not answer, 64 for a wrong command line.
+    Replay {
+        /// Which of them.
+        #[command(flatten)]
+        which: WhichDeliveries,
+        /// How it is done.
+        #[command(flatten)]
+        manner: Manner,
+    },
 }
 
 /// `mews-bridge quarantine`
@@ -210,6 +230,26 @@ pub enum Quarantine {
         open: bool,
         /// Its ce_id, or its delivery id where that says enough.
         id: String,
+    },
+    /// Judge what was quarantined once more, and fan out what this version or configuration understands.
+    ///
+    /// It takes the way of a webhook: opened with credentials.sealing_key_files, judged by the code of the
+    /// ingress, fanned out and sent by that of the relay, in this process; no ingress has to run. The records
+    /// carry the ce_id, the time and the trace of the delivery that it came in. What is still not understood
+    /// stays in the quarantine as it is, and is refused with the reason.
+    ///
+    /// At least once: what was understood stays in the quarantine as well until its time is over there, and a
+    /// second replay sends it again. Subscribers know a repetition by its ce_id. Try --dry-run first.
+    ///
+    /// Exit 0 when all that was asked for is confirmed, 74 when some was refused (the list says what and why;
+    /// the rest went out), 69 when Kafka does not answer, 64 without a sealing key or for a wrong command line.
+    Replay {
+        /// Which of them.
+        #[command(flatten)]
+        which: WhichQuarantined,
+        /// How it is done.
+        #[command(flatten)]
+        manner: Manner,
     },
 }
 

@@ -1,6 +1,8 @@
 //! What was set aside is sent again: dead letters, what was quarantined, deliveries of the journal.
 
 mod dead_letters;
+mod journal;
+mod quarantine;
 
 use serde_json::Value;
 
