@@ -6,6 +6,7 @@
 
 pub mod arguments;
 pub mod config;
+pub mod contract;
 pub mod control;
 pub mod dead_letters;
 pub mod demo;
@@ -61,6 +62,7 @@ pub fn run(arguments: Arguments) -> Result<Exit, Failure> {
         Command::Journal { command } => journal::run(command, &config),
         Command::Quarantine { command } => quarantine::run(command, &config),
         Command::DeadLetters { command } => dead_letters::run(command, &config),
+        Command::Contract { schema } => contract::run(schema.as_deref(), &config),
         Command::Demo(options) => on_runtime(demo::run(options, config)),
         Command::Simulator(options) => on_runtime(simulator::run(*options)),
         Command::Config { .. } => unreachable!("answered before logging started"),

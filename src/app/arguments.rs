@@ -91,6 +91,18 @@ pub enum Command {
         #[command(subcommand)]
         command: DeadLetters,
     },
+    /// Write what subscribers can rely on to standard output: AsyncAPI 3.0, or one JSON Schema.
+    ///
+    /// The document has every topic of the configuration in force, by its name there, with the key, the
+    /// headers and the value of its records. It is JSON, which AsyncAPI tools read as they read YAML.
+    ///
+    /// Try: mews-bridge contract --schema events.CustomerAdded
+    Contract {
+        /// Only the JSON Schema (draft 7) of this name: a topic without its prefix for the value, such as
+        /// entities.reservations, or headers.event and the like. A wrong name lists them all.
+        #[arg(long, value_name = "NAME")]
+        schema: Option<String>,
+    },
 }
 
 /// `mews-bridge demo`

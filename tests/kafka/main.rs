@@ -15,6 +15,7 @@ mod view;
 mod world;
 
 mod commands;
+mod contract;
 mod crash;
 mod demo;
 mod durability;
