@@ -215,7 +215,8 @@ pub enum Journal {
     /// enricher fetches what is so now, and no older access token takes a newer one's place.
     ///
     /// Exit 0 when all that was asked for is confirmed, 74 when some was refused (the list says what and why;
-    /// the rest went out), 69 when Kafka does not answer, 64 for a wrong command line.
+    /// the rest went out), 69 when Kafka does not answer, 75 when a signal stopped it, 64 for a wrong command
+    /// line.
     Replay {
         /// Which of them.
         #[command(flatten)]
@@ -254,7 +255,8 @@ pub enum Quarantine {
     /// second replay sends it again. Subscribers know a repetition by its ce_id. Try --dry-run first.
     ///
     /// Exit 0 when all that was asked for is confirmed, 74 when some was refused (the list says what and why;
-    /// the rest went out), 69 when Kafka does not answer, 64 without a sealing key or for a wrong command line.
+    /// the rest went out), 69 when Kafka does not answer, 75 when a signal stopped it, 64 without a sealing
+    /// key or for a wrong command line.
     Replay {
         /// Which of them.
         #[command(flatten)]

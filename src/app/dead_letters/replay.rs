@@ -39,7 +39,7 @@ pub fn run(
     which: WhichDeadLetters,
     manner: Manner,
 ) -> Result<Exit, Failure> {
-    let post = if manner.dry_run { None } else { Some(Post::start(config)?) };
+    let post = if manner.dry_run { None } else { Some(Post::start(config, names)?) };
     let mut replay = Replay {
         config,
         names,

@@ -61,7 +61,7 @@ impl Replay {
             if let Finding::Entry(entry) = read(finding)? {
                 self.entry(&entry);
             }
-            if self.fan.is_silent() {
+            if self.fan.is_over() {
                 break;
             }
         }
@@ -91,7 +91,7 @@ impl Replay {
     }
 
     fn end(mut self, looked: Result<(), Failure>) -> Result<Exit, Failure> {
-        if looked.is_ok() && !self.fan.is_silent() {
+        if looked.is_ok() && !self.fan.is_over() {
             self.fan.told().missing(&self.wanted, "there is no such delivery in the journal's files");
         }
         if self.waiting > 0 {

@@ -52,10 +52,10 @@ pub fn run(
     let mut replay = Replay { names, wanted, judge, fan };
     let ended = browse(&config.kafka, &topic, |seen| {
         replay.record(seen);
-        if replay.fan.is_silent() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        if replay.fan.is_over() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     });
     let looked = ended.map(drop).map_err(|error| unread(&error));
-    if looked.is_ok() && !replay.fan.is_silent() {
+    if looked.is_ok() && !replay.fan.is_over() {
         replay.fan.told().missing(&replay.wanted, "there is no such record in the quarantine");
     }
     let ended = replay.fan.end();

@@ -7,8 +7,9 @@
 //!
 //! So what is true of a webhook is true of a replay: order per hotel, an `Entity` left out where it is
 //! too large, dead letters for what no topic takes, access tokens merged. What the delivery says of itself
-//! goes with it, so its records carry the `ce_id` that they had. The directory goes with the command;
-//! should the command be killed, what it was to send is still where it came from.
+//! goes with it, so its records carry the `ce_id` that they had. The directory goes with the command: a
+//! first signal ends the sending, a second one the waiting for what is under way. Should the command be
+//! killed, what it was to send is still where it came from.
 
 use std::{
     collections::VecDeque,
@@ -24,16 +25,14 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::Fate;
+use super::{Cluster, Fate};
 use crate::{
-    app::{Failure, Part, ingress::capacities, topics},
+    app::{Failure, Part},
     config::Config,
     journal::{self, AppendError, Sequence},
-    kafka::{
-        Producer, TopicNames,
-        provision::{self, Inspection},
-    },
+    kafka::{Producer, TopicNames},
     relay,
+    shutdown::Shutdown,
     telemetry::metrics::{Metrics, Names},
 };
 
@@ -50,8 +49,9 @@ pub struct Again<T> {
     journal: journal::Handle,
     relay: Part,
     abandon: CancellationToken,
-    cluster: Inspection,
-    names: TopicNames,
+    shutdown: Shutdown,
+    cluster: Cluster,
+    dead_letters: Arc<str>,
     under_way: VecDeque<(Sequence, T)>,
     moved_at: Instant,
     silent: bool,
@@ -68,12 +68,12 @@ impl<T> Again<T> {
             .enable_all()
             .build()
             .map_err(|error| Failure::io("cannot start the runtime", &error))?;
-        let specs = names.written_by_ingress();
-        let inspected = provision::inspect(&config.kafka, &specs);
-        let cluster = runtime.block_on(inspected).map_err(topics::failure)?;
+        let cluster = Cluster::ask(config, names, &runtime)?;
+        let entered = runtime.enter();
+        let shutdown =
+            Shutdown::on_signals().map_err(|error| Failure::io("cannot listen for signals", &error))?;
         let no_directory = |error| Failure::io("cannot make a temporary directory", &error);
         let dir = tempfile::Builder::new().prefix("mews-bridge-replay-").tempdir().map_err(no_directory)?;
-        let entered = runtime.enter();
         let metrics = Metrics::new(&Names { role: "replay".to_owned(), ..Names::default() });
         let own = journal::Config { dir: dir.path().join("journal"), ..config.journal.clone() };
         let opened = journal::open(&own, Arc::new(journal::disk::Real::default()), metrics.journal.clone())
@@ -83,7 +83,7 @@ impl<T> Again<T> {
             .map_err(|error| Failure::configuration(&error))?;
         let abandon = CancellationToken::new();
         let (_, asked) = relay::discard::channel();
-        let (_, known) = watch::channel(capacities(&cluster));
+        let (_, known) = watch::channel(cluster.capacities());
         let parts = relay::Parts {
             reader: opened.reader,
             journal: opened.handle.clone(),
@@ -111,8 +111,9 @@ impl<T> Again<T> {
             journal: opened.handle,
             relay,
             abandon,
+            shutdown,
             cluster,
-            names: names.clone(),
+            dead_letters: names.dead_letters(),
             under_way: VecDeque::new(),
             moved_at: Instant::now(),
             silent: false,
@@ -123,9 +124,10 @@ impl<T> Again<T> {
     /// Sends a delivery as the journal keeps it, whose records are for these topics. Says what has become
     /// of deliveries meanwhile, in their order.
     pub fn send(&mut self, payload: &Bytes, topics: &[Arc<str>], tag: T) -> Vec<(T, Fate)> {
-        if let Some(topic) = topics.iter().find(|topic| !self.is_there(topic)) {
-            let refused = format!("topic {topic} is missing: see topics plan, and topics apply");
-            return vec![(tag, Fate::Refused(refused))];
+        // Dead letters are where the others go when they are refused.
+        let needed = topics.iter().chain([&self.dead_letters]);
+        if let Some(refused) = needed.map(|topic| self.cluster.refusal(topic)).find_map(|refusal| refusal) {
+            return vec![(tag, refused)];
         }
         let mut settled = self.until(UNDER_WAY_MAX - 1);
         loop {
@@ -152,10 +154,16 @@ impl<T> Again<T> {
         }
     }
 
-    /// Whether Kafka has fallen silent, so that nothing more is sent.
+    /// Whether nothing more is sent: Kafka has fallen silent, or a signal has come.
     #[must_use]
-    pub const fn is_silent(&self) -> bool {
-        self.silent
+    pub fn is_over(&self) -> bool {
+        self.silent || self.is_stopped()
+    }
+
+    /// Whether a signal has come.
+    #[must_use]
+    pub fn is_stopped(&self) -> bool {
+        self.shutdown.drain.is_cancelled()
     }
 
     /// Waits for what is under way and ends. Says what became of it, and how many deliveries of all have a
@@ -178,12 +186,6 @@ impl<T> Again<T> {
         ended.map(|()| (settled, dead_lettered))
     }
 
-    /// Dead letters are where they go themselves when their topic is missing.
-    fn is_there(&self, topic: &Arc<str>) -> bool {
-        let there = |topic: &Arc<str>| self.cluster.observed.partitions.contains_key(&**topic);
-        there(topic) && there(&self.names.dead_letters())
-    }
-
     /// Waits until so many are under way at most.
     fn until(&mut self, at_most: usize) -> Vec<(T, Fate)> {
         let mut settled = Vec::new();
@@ -196,7 +198,7 @@ impl<T> Again<T> {
             if self.under_way.len() <= at_most {
                 return settled;
             }
-            if self.moved_at.elapsed() > COMPLETED_WITHIN {
+            if self.moved_at.elapsed() > COMPLETED_WITHIN || self.shutdown.abort.is_cancelled() {
                 self.silent = true;
                 settled.extend(self.under_way.drain(..).map(|(_, tag)| (tag, Fate::Unconfirmed)));
                 return settled;

@@ -60,18 +60,20 @@ impl Fan {
         self.tell(settled);
     }
 
-    /// Whether Kafka has fallen silent, so that nothing more is sent.
+    /// Whether nothing more is sent: Kafka has fallen silent, or a signal has come.
     #[must_use]
-    pub fn is_silent(&self) -> bool {
-        self.again.as_ref().is_some_and(Again::is_silent)
+    pub fn is_over(&self) -> bool {
+        self.again.as_ref().is_some_and(Again::is_over)
     }
 
-    /// Waits for what is under way and ends the list.
+    /// Waits for what is under way and ends the list. Stopped by a signal, it says so and so does the code.
     ///
     /// # Errors
     /// When the relay came to grief or the list cannot be written.
     pub fn end(mut self) -> Result<Exit, Failure> {
+        let mut stopped = false;
         if let Some(again) = self.again.take() {
+            stopped = again.is_stopped();
             let (settled, dead_lettered) = again.end()?;
             self.tell(settled);
             if dead_lettered > 0 {
@@ -81,7 +83,13 @@ impl Fan {
                 );
             }
         }
-        self.told.end()
+        if stopped {
+            tracing::warn!("stopped by a signal: what is not in the list was not sent");
+        }
+        match self.told.end()? {
+            Exit::Clean if stopped => Ok(Exit::Pending),
+            exit => Ok(exit),
+        }
     }
 
     fn tell(&mut self, settled: Vec<(Tag, Fate)>) {

@@ -11,11 +11,11 @@ use tokio::{
     sync::mpsc::{UnboundedReceiver, unbounded_channel},
 };
 
-use super::Fate;
+use super::{Cluster, Fate};
 use crate::{
     app::Failure,
     config::Config,
-    kafka::{Producer, Record, Refusal, Report, SendError, TopicProblem},
+    kafka::{Producer, Record, Refusal, Report, SendError, TopicNames, TopicProblem},
     telemetry::metrics::{Metrics, Names},
 };
 
@@ -27,32 +27,37 @@ pub struct Post {
     producer: Producer,
     reports: UnboundedReceiver<Report>,
     runtime: Runtime,
+    cluster: Cluster,
     next: u64,
     silent: bool,
 }
 
 impl Post {
-    /// Makes the producer. It does not wait for a connection.
+    /// Makes the producer, once Kafka has answered.
     ///
     /// # Errors
-    /// When the settings are wrong.
-    pub fn start(config: &Config) -> Result<Self, Failure> {
+    /// When it does not, or the settings are wrong.
+    pub fn start(config: &Config, names: &TopicNames) -> Result<Self, Failure> {
         let mut kafka = config.kafka.clone();
         // Nobody comes whom a batch could wait for.
         kafka.properties.set("linger.ms", "0");
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let runtime = runtime.map_err(|error| Failure::io("cannot start the runtime", &error))?;
+        let cluster = Cluster::ask(config, names, &runtime)?;
         let (sender, reports) = unbounded_channel();
         let metrics = Metrics::new(&Names { role: "replay".to_owned(), ..Names::default() });
         let producer =
             Producer::start(&kafka, metrics.kafka, sender).map_err(|error| Failure::configuration(&error))?;
-        Ok(Self { producer, reports, runtime, next: 0, silent: false })
+        Ok(Self { producer, reports, runtime, cluster, next: 0, silent: false })
     }
 
     /// Sends a record and waits for what a broker says of it.
     pub fn send(&mut self, record: &Record) -> Fate {
         if self.silent {
             return Fate::Unconfirmed;
+        }
+        if let Some(refused) = self.cluster.refusal(&record.topic) {
+            return refused;
         }
         let ticket = self.next;
         self.next += 1;

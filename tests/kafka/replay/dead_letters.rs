@@ -2,6 +2,8 @@
 
 use std::{
     fs,
+    io::{BufRead as _, BufReader},
+    process::{Command, Stdio},
     time::{Duration, Instant},
 };
 
@@ -10,7 +12,7 @@ use rdkafka::{
     message::{Header, OwnedHeaders},
     producer::{BaseProducer, BaseRecord, Producer as _},
 };
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::time::sleep;
 
 use super::{finished, replay, results, rows};
@@ -53,20 +55,24 @@ async fn until_dead(setup: &Setup, bridge: &mut Bridge) -> Record {
     read(setup, "dead-letters", 1).remove(0)
 }
 
-/// A dead letter that no part of the bridge would write.
-fn odd_letter(setup: &Setup, id: &str, origin: Option<&str>) {
-    let producer: BaseProducer = ClientConfig::new()
-        .set("bootstrap.servers", Cluster::shared().bootstrap())
-        .create()
-        .expect("a producer");
+/// Dead letters as no part of the bridge writes them: an id and an origin, or none.
+fn odd_letters<'a>(
+    setup: &Setup,
+    cluster: &Cluster,
+    letters: impl IntoIterator<Item = (&'a str, Option<&'a str>)>,
+) {
+    let producer: BaseProducer =
+        ClientConfig::new().set("bootstrap.servers", cluster.bootstrap()).create().expect("a producer");
     let header = |key, value| Header { key, value: Some(value) };
-    let mut headers = OwnedHeaders::new().insert(header("ce_id", id));
-    if let Some(origin) = origin {
-        headers = headers.insert(header("dead_letter_topic", origin));
-    }
     let topic = setup.topic("dead-letters");
-    let record = BaseRecord::to(&topic).key("odd").payload("{}").headers(headers);
-    producer.send(record).expect("room in the queue");
+    for (id, origin) in letters {
+        let mut headers = OwnedHeaders::new().insert(header("ce_id", id));
+        if let Some(origin) = origin {
+            headers = headers.insert(header("dead_letter_topic", origin));
+        }
+        let record = BaseRecord::to(&topic).key("odd").payload("{}").headers(headers);
+        producer.send(record).expect("room in the queue");
+    }
     producer.flush(Duration::from_secs(20)).expect("it is there");
 }
 
@@ -103,8 +109,7 @@ async fn a_dead_letter_goes_back_as_it_was_once_its_topic_is_there() {
     assert_eq!((added, record.header("dead_letter_replayed").is_some()), (1, true));
 
     // A second replay sends it again; what has no origin holds nothing up.
-    odd_letter(&setup, "odd-0", None);
-    odd_letter(&setup, "odd-1", Some("somebody.elses"));
+    odd_letters(&setup, Cluster::shared(), [("odd-0", None), ("odd-1", Some("somebody.elses"))]);
     let again = replay(&setup, &["dead-letters", "replay", "--all"], 74);
     let mut both = results(&again);
     both.sort_unstable();
@@ -113,6 +118,33 @@ async fn a_dead_letter_goes_back_as_it_was_once_its_topic_is_there() {
     assert!(twice.iter().all(|record| record.must("ce_id") == id), "known by its ce_id");
     let of_topic = setup.topic("events.PaymentUpdated");
     assert_eq!(results(&replay(&setup, &["dead-letters", "replay", "--topic", &of_topic], 0)), ["replayed"]);
+}
+
+#[test]
+fn what_no_broker_confirms_is_said_and_nothing_more_is_sent() {
+    let cluster = Cluster::start_private(1);
+    let setup = Setup::new("replay-frozen", &cluster.bootstrap());
+    setup.command(&["topics", "apply"]).must_exit(0);
+    let origin = setup.topic("events.PaymentUpdated");
+    let ids: Vec<_> = (0..5000).map(|number| format!("letter-{number}")).collect();
+    odd_letters(&setup, &cluster, ids.iter().map(|id| (id.as_str(), Some(origin.as_str()))));
+    let mut command = Command::new(env!("CARGO_BIN_EXE_mews-bridge"))
+        .args(["dead-letters", "replay", "--all", "--output", "json", "--config", &setup.config()])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("the binary can be started");
+    let mut rows = BufReader::new(command.stdout.take().expect("it is piped")).lines();
+    rows.next().expect("a row").expect("a line");
+    cluster.freeze(1);
+    let rest: Vec<Value> =
+        rows.map(|row| serde_json::from_str(&row.expect("a line")).expect("a JSON line")).collect();
+    cluster.thaw(1);
+    assert_eq!(command.wait().expect("it is ours").code(), Some(69));
+    assert!(rest.len() < 4999, "it was under way when the broker froze");
+    let (last, confirmed) = rest.split_last().expect("the broker was frozen before the end");
+    assert_eq!(results(std::slice::from_ref(last)), ["unconfirmed"]);
+    assert!(results(confirmed).iter().all(|result| *result == "replayed"));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,7 +1,12 @@
 //! `journal replay`.
 
-use std::time::{Duration, Instant};
+use std::{
+    fs,
+    process::{Child, Command, Stdio},
+    time::{Duration, Instant},
+};
 
+use rustix::process::{Pid, Signal, kill_process};
 use tokio::time::sleep;
 
 use super::{finished, replay, results, rows};
@@ -52,6 +57,57 @@ async fn after_the_loss_of_a_topic_its_records_come_again_with_their_ids_and_ord
     assert_eq!(read(&setup, 21).last().map(Record::text), Some(before[3].text()));
     bridge.until_drained().await;
     assert_eq!(bridge.stop(), 0, "the journal of the running process was left alone: {}", bridge.log());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn signals_end_a_replay_and_nothing_is_left_behind() {
+    let cluster = Cluster::start_private(1);
+    let setup = Setup::new("replay-stopped", &cluster.bootstrap());
+    let mut bridge = setup.start().await;
+    for _ in 0..2000 {
+        bridge.accept(general(HOTEL, "CustomerAdded", r#"{"Id":"a"}"#)).await;
+    }
+    bridge.until_drained().await;
+    let temporary = setup.dir().join("temporary");
+    fs::create_dir(&temporary).expect("a folder");
+    let left = || fs::read_dir(&temporary).expect("a folder").count();
+    let start = || {
+        Command::new(env!("CARGO_BIN_EXE_mews-bridge"))
+            .args(["journal", "replay", "--all", "--config", &setup.config()])
+            .env("TMPDIR", &temporary)
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("the binary can be started")
+    };
+    let until = async |is_so: &mut dyn FnMut() -> bool| {
+        let deadline = Instant::now() + Duration::from_secs(20);
+        while !is_so() {
+            assert!(Instant::now() < deadline, "not in time");
+            sleep(Duration::from_millis(2)).await;
+        }
+    };
+    let terminate = |command: &Child| kill_process(Pid::from_child(command), Signal::TERM).expect("it runs");
+
+    // One signal: what is under way is waited for, and the rest is not sent.
+    let mut command = start();
+    until(&mut || left() > 0).await;
+    terminate(&command);
+    until(&mut || command.try_wait().expect("it is ours").is_some()).await;
+    assert_eq!(command.wait().expect("it is ours").code(), Some(75));
+    assert_eq!(left(), 0);
+
+    // Two signals: nothing is waited for.
+    let mut command = start();
+    until(&mut || left() > 0).await;
+    cluster.freeze(1);
+    terminate(&command);
+    sleep(Duration::from_millis(500)).await;
+    terminate(&command);
+    until(&mut || command.try_wait().expect("it is ours").is_some()).await;
+    cluster.thaw(1);
+    assert!(matches!(command.wait().expect("it is ours").code(), Some(69 | 75)));
+    assert_eq!(left(), 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]
