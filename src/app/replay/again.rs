@@ -124,9 +124,9 @@ impl<T> Again<T> {
     /// Sends a delivery as the journal keeps it, whose records are for these topics. Says what has become
     /// of deliveries meanwhile, in their order.
     pub fn send(&mut self, payload: &Bytes, topics: &[Arc<str>], tag: T) -> Vec<(T, Fate)> {
+        let refusal = |topic: &Arc<str>| self.cluster.refusal(topic);
         // Dead letters are where the others go when they are refused.
-        let needed = topics.iter().chain([&self.dead_letters]);
-        if let Some(refused) = needed.map(|topic| self.cluster.refusal(topic)).find_map(|refusal| refusal) {
+        if let Some(refused) = topics.iter().find_map(refusal).or_else(|| refusal(&self.dead_letters)) {
             return vec![(tag, refused)];
         }
         let mut settled = self.until(UNDER_WAY_MAX - 1);

@@ -95,7 +95,7 @@ impl Fan {
     fn tell(&mut self, settled: Vec<(Tag, Fate)>) {
         for (Tag { about, records }, fate) in settled {
             let fate = match fate {
-                Fate::Replayed(_) => Fate::Replayed(format!("{records} records")),
+                Fate::Replayed(_) => Fate::Replayed(format!("records: {records}")),
                 other => other,
             };
             self.told.tell(about, fate);

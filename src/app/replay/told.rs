@@ -113,13 +113,13 @@ impl Told {
         let ended = self.list.take().map_or(Ok(()), Stream::end);
         let Sum { replayed, selected, refused, unconfirmed } = self.sum;
         if selected > 0 {
-            tracing::info!(selected, refused, "{selected} records would be replayed, {refused} cannot be");
+            tracing::info!(selected, refused, "{selected} would be replayed, {refused} cannot be");
         } else {
             tracing::info!(
                 replayed,
                 refused,
                 unconfirmed,
-                "{replayed} records were replayed, {refused} refused, {unconfirmed} not confirmed"
+                "{replayed} replayed, {refused} refused, {unconfirmed} not confirmed"
             );
         }
         self.unwritten.map_or(ended, Err)?;

@@ -94,7 +94,7 @@ async fn a_dead_letter_goes_back_as_it_was_once_its_topic_is_there() {
     let sent = finished(&setup, &["dead-letters", "replay", "--reason", "topic_unavailable"], 0);
     assert_eq!(results(&rows(&sent)), ["replayed"]);
     assert_eq!(rows(&sent)[0]["id"], id);
-    assert!(sent.errors.contains("1 records were replayed"), "the sum: {}", sent.errors);
+    assert!(sent.errors.contains("1 replayed, 0 refused"), "the sum: {}", sent.errors);
     let record = read(&setup, "events.PaymentUpdated", 1).remove(0);
     assert_eq!(record.text(), event(HOTEL, INTEGRATION, "PaymentUpdated", r#"{"Id":"a"}"#, None));
     assert_eq!(record.key_text(), HOTEL);
