@@ -6,6 +6,7 @@
 
 pub mod arguments;
 pub mod config;
+pub mod contract;
 pub mod control;
 pub mod dead_letters;
 pub mod demo;
@@ -17,6 +18,7 @@ pub mod output;
 pub mod part;
 pub mod quarantine;
 pub mod records;
+pub mod replay;
 pub mod simulator;
 pub mod topics;
 
@@ -44,6 +46,12 @@ pub fn run(arguments: Arguments) -> Result<Exit, Failure> {
         Command::Demo(_) if config.telemetry == logging::Config::default() => {
             logging::Config { log: "warn".to_owned(), ..logging::Config::default() }
         }
+        // The temporary journal of a replay is nobody's business.
+        Command::Quarantine { .. } | Command::Journal { .. }
+            if config.telemetry == logging::Config::default() =>
+        {
+            logging::Config { log: "info,mews_bridge::journal=warn".to_owned(), ..logging::Config::default() }
+        }
         _ => config.telemetry.clone(),
     };
     logging::start(&logs).map_err(|error| Failure::configuration(&error))?;
@@ -54,6 +62,7 @@ pub fn run(arguments: Arguments) -> Result<Exit, Failure> {
         Command::Journal { command } => journal::run(command, &config),
         Command::Quarantine { command } => quarantine::run(command, &config),
         Command::DeadLetters { command } => dead_letters::run(command, &config),
+        Command::Contract { schema } => contract::run(schema.as_deref(), &config),
         Command::Demo(options) => on_runtime(demo::run(options, config)),
         Command::Simulator(options) => on_runtime(simulator::run(*options)),
         Command::Config { .. } => unreachable!("answered before logging started"),

@@ -35,13 +35,19 @@ mod trace;
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 pub use config::{Config, ConfigError};
 pub use tokens::{Tokens, TokensError};
 
-use crate::{credentials::seal::Sealer, journal, telemetry::metrics, webhook::Discriminators};
+use crate::{
+    credentials::seal::Sealer,
+    journal,
+    telemetry::metrics,
+    webhook::{Content, Discriminators},
+};
 
 /// What the ingress is made of. The listener is not among it, so that a test can bind port 0.
 #[derive(Debug)]
@@ -98,6 +104,14 @@ pub async fn run(listener: TcpListener, parts: Parts, shutdown: CancellationToke
         never = watch => match never {},
         result = serve::serve(listener, slots, limits, exchange, shutdown) => result,
     }
+}
+
+/// What a body is, and the bytes of it that would be kept: what an answer of 202 would have meant for
+/// it. Replays judge with it what was quarantined.
+#[must_use]
+pub fn understand(body: &Bytes, sealer: &Sealer, known: &Discriminators) -> (Content, Bytes) {
+    let judged = judge::judge(body, sealer, known);
+    (judged.content, judged.body)
 }
 
 #[cfg(test)]

@@ -39,6 +39,7 @@ mod view;
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
+use bytes::Bytes;
 use tokio::sync::{
     Notify,
     mpsc::{Receiver, UnboundedReceiver},
@@ -126,6 +127,13 @@ pub enum Error {
 /// When the journal cannot be read, or something is broken.
 pub async fn run(parts: Parts, shutdown: CancellationToken) -> Result<Outcome, Error> {
     shell::Shell::new(parts).run(shutdown).await
+}
+
+/// The topics of the records that a payload of the journal owes, in their order.
+#[must_use]
+pub fn topics(payload: &Bytes, discriminators: &Discriminators, names: &TopicNames) -> Vec<Arc<str>> {
+    let owed = fan_out::fan_out(payload, discriminators);
+    owed.drafts.iter().chain(&owed.news).map(|draft| draft.topic(names)).collect()
 }
 
 #[cfg(test)]

@@ -1,11 +1,13 @@
 //! The command line.
 
+mod replay;
 mod simulator;
 
 use std::{path::PathBuf, time::Duration};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+pub use replay::{Manner, WhichDeadLetters, WhichDeliveries, WhichQuarantined};
 pub use simulator::Simulator;
 
 /// Stands between Mews webhooks and Kafka: answers at once, loses nothing that it answered.
@@ -71,23 +73,35 @@ pub enum Command {
         #[command(subcommand)]
         command: Topics,
     },
-    /// Look into the journal or drain it, while the ingress is running.
+    /// Look into the journal, drain it, or send again what is still in it, while the ingress is running.
     Journal {
         /// What to look at.
         #[command(subcommand)]
         command: Journal,
     },
-    /// Look at what was not understood.
+    /// Look at what was not understood, or try it again.
     Quarantine {
-        /// What to look at.
+        /// What to do with it.
         #[command(subcommand)]
         command: Quarantine,
     },
-    /// Look at what was understood and could not be delivered.
+    /// Look at what was understood and could not be delivered, or send it again.
     DeadLetters {
-        /// What to look at.
+        /// What to do with it.
         #[command(subcommand)]
         command: DeadLetters,
+    },
+    /// Write what subscribers can rely on to standard output: AsyncAPI 3.0, or one JSON Schema.
+    ///
+    /// The document has every topic of the configuration in force, by its name there, with the key, the
+    /// headers and the value of its records. It is JSON, which AsyncAPI tools read as they read YAML.
+    ///
+    /// Try: mews-bridge contract --schema events.CustomerAdded
+    Contract {
+        /// Only the JSON Schema (draft 7) of this name: a topic without its prefix for the value, such as
+        /// entities.reservations, or headers.event and the like. A wrong name lists them all.
+        #[arg(long, value_name = "NAME")]
+        schema: Option<String>,
     },
 }
 
@@ -190,6 +204,27 @@ pub enum Journal {
         #[arg(long, default_value = "10m", value_parser = humantime::parse_duration)]
         timeout: Duration,
     },
+    /// Deliver once more what has left the journal and is still in its files, as after the loss of a topic.
+    ///
+    /// A segment file (journal.segment_bytes) is removed once it is full and everything in it is delivered, so
+    /// these are the latest deliveries: `--dry-run --all` lists them. All records of a delivery are sent again,
+    /// with the ce_id, the time and the order that they had. It reads the files and changes nothing in them, so
+    /// an ingress may run on them or not. What has not left yet is not replayed: it goes out by itself.
+    ///
+    /// At least once: each replay sends everything again. Subscribers know a repetition by its ce_id; the
+    /// enricher fetches what is so now, and no older access token takes a newer one's place.
+    ///
+    /// Exit 0 when all that was asked for is confirmed, 74 when some was refused (the list says what and why;
+    /// the rest went out), 69 when Kafka does not answer, 75 when a signal stopped it, 64 for a wrong command
+    /// line.
+    Replay {
+        /// Which of them.
+        #[command(flatten)]
+        which: WhichDeliveries,
+        /// How it is done.
+        #[command(flatten)]
+        manner: Manner,
+    },
 }
 
 /// `mews-bridge quarantine`
@@ -209,6 +244,27 @@ pub enum Quarantine {
         /// Its ce_id, or its delivery id where that says enough.
         id: String,
     },
+    /// Judge what was quarantined once more, and fan out what this version or configuration understands.
+    ///
+    /// It takes the way of a webhook: opened with credentials.sealing_key_files, judged by the code of the
+    /// ingress, fanned out and sent by that of the relay, in this process; no ingress has to run. The records
+    /// carry the ce_id, the time and the trace of the delivery that it came in. What is still not understood
+    /// stays in the quarantine as it is, and is refused with the reason.
+    ///
+    /// At least once: what was understood stays in the quarantine as well until its time is over there, and a
+    /// second replay sends it again. Subscribers know a repetition by its ce_id. Try --dry-run first.
+    ///
+    /// Exit 0 when all that was asked for is confirmed, 74 when some was refused (the list says what and why;
+    /// the rest went out), 69 when Kafka does not answer, 75 when a signal stopped it, 64 without a sealing
+    /// key or for a wrong command line.
+    Replay {
+        /// Which of them.
+        #[command(flatten)]
+        which: WhichQuarantined,
+        /// How it is done.
+        #[command(flatten)]
+        manner: Manner,
+    },
 }
 
 /// `mews-bridge dead-letters`
@@ -227,6 +283,27 @@ pub enum DeadLetters {
         topic: Option<String>,
         /// Its ce_id, or its delivery id where that says enough.
         id: String,
+    },
+    /// Put dead letters back on the topics that they were for, once what stood in their way is mended.
+    ///
+    /// Each goes out with its own key, value and headers, so with the ce_id that it had, and with
+    /// `dead_letter_replayed` in place of the other `dead_letter_…` headers. It comes behind what its topic
+    /// has taken since. An event of the enricher's is enriched anew; a record of mews.credentials is merged
+    /// with what its topic holds, so that no older access token takes a newer one's place. Files beside the
+    /// journal are sent as well, and removed once a broker has confirmed the record.
+    ///
+    /// At least once: a dead letter stays on its topic until its time is over there, and a second replay
+    /// sends it again. Subscribers know a repetition by its ce_id. Try --dry-run first.
+    ///
+    /// Exit 0 when every record that was asked for is confirmed, 74 when some were refused (the list says
+    /// which and why; the others went out), 69 when Kafka does not answer, 64 for a wrong command line.
+    Replay {
+        /// Which of them.
+        #[command(flatten)]
+        which: WhichDeadLetters,
+        /// How it is done.
+        #[command(flatten)]
+        manner: Manner,
     },
 }
 

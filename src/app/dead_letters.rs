@@ -1,7 +1,11 @@
-//! `mews-bridge dead-letters ls|cat`: what was understood and could not be delivered.
+//! `mews-bridge dead-letters ls|cat|replay`: what was understood and could not be delivered.
 //!
 //! Most are in a topic, which is read from its beginning to its end as it is now; what not even that
 //! took is in files beside the journal, which are shown even while Kafka is away.
+
+mod credentials;
+mod letter;
+mod replay;
 
 use std::{borrow::Cow, io, ops::ControlFlow, path::Path};
 
@@ -39,13 +43,15 @@ const COLUMNS: &[&str] = &[
 /// # Errors
 /// When Kafka cannot be asked, a file cannot be read, or `cat` does not find its one record.
 pub fn run(command: Command, config: &Config) -> Result<Exit, Failure> {
-    let topic = config.topic_names().map_err(|error| Failure::configuration(&error))?.dead_letters();
+    let names = config.topic_names().map_err(|error| Failure::configuration(&error))?;
+    let topic = names.dead_letters();
     match command {
         Command::Ls { output } => ls(config, &topic, output),
         Command::Cat { topic: of, id } => {
             output::print(&find(config, &topic, Search::new(&id, of.as_deref()))?)?;
             Ok(Exit::Clean)
         }
+        Command::Replay { which, manner } => replay::run(config, &names, which, manner),
     }
 }
 

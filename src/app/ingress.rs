@@ -413,7 +413,8 @@ async fn tell_capacities(
     std::future::pending().await
 }
 
-fn capacities(inspection: &Inspection) -> Capacities {
+/// What brokers have said of the topics.
+pub(super) fn capacities(inspection: &Inspection) -> Capacities {
     let observed = &inspection.observed;
     let capacity = |topic: &String| match observed.message_bytes_max(topic) {
         Some(bytes) => Capacity::Bytes(usize::try_from(bytes).unwrap_or(usize::MAX)),

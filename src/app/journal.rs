@@ -1,10 +1,11 @@
-//! `mews-bridge journal ls|verify|cat|drain|discard`, also while the ingress is running.
+//! `mews-bridge journal ls|verify|cat|replay|drain|discard`, also while the ingress is running.
 //!
-//! The first three look at the files and never touch them; whatever changes something is asked of the
+//! The first four look at the files and never touch them; whatever changes something is asked of the
 //! running process by its control socket.
 
 mod discard;
 mod drain;
+mod replay;
 
 use serde_json::Value;
 
@@ -35,6 +36,7 @@ pub fn run(command: Command, config: &Config) -> Result<Exit, Failure> {
             discard::run(open(config, &disk)?, &id, consent, config)
         }
         Command::Drain { timeout } => drain::run(config, timeout),
+        Command::Replay { which, manner } => replay::run(open(config, &disk)?, config, &which, manner),
     }
 }
 

@@ -1,7 +1,10 @@
-//! `mews-bridge quarantine ls|cat`: what was authenticated and not understood.
+//! `mews-bridge quarantine ls|cat|replay`: what was authenticated and not understood.
 //!
 //! It reads the topic from its beginning to its end as it is now. Bodies are printed by `cat` only,
 //! and their secrets only with `--open` and a key file.
+
+mod replay;
+mod understood;
 
 use std::{borrow::Cow, ops::ControlFlow};
 
@@ -23,9 +26,10 @@ use crate::{
 /// Runs the command.
 ///
 /// # Errors
-/// When Kafka cannot be asked, or `cat` does not find its one record or cannot open it.
+/// When Kafka cannot be asked, `cat` does not find its one record or cannot open it, or a replay cannot begin.
 pub fn run(command: Command, config: &Config) -> Result<Exit, Failure> {
-    let topic = config.topic_names().map_err(|error| Failure::configuration(&error))?.quarantine();
+    let names = config.topic_names().map_err(|error| Failure::configuration(&error))?;
+    let topic = names.quarantine();
     match command {
         Command::Ls { output } => ls(config, &topic, output),
         Command::Cat { open: true, id } => {
@@ -40,6 +44,7 @@ pub fn run(command: Command, config: &Config) -> Result<Exit, Failure> {
             output::print(&find(config, &topic, &id)?)?;
             Ok(Exit::Clean)
         }
+        Command::Replay { which, manner } => replay::run(config, names, which, manner),
     }
 }
 

@@ -46,11 +46,7 @@ impl Search {
     /// Whether this is a record that is looked for.
     #[must_use]
     pub fn wants(&self, ce_id: &str, topic: Option<&str>) -> bool {
-        let of_delivery = |rest: &str| {
-            rest.strip_prefix('-').is_some_and(|index| index.bytes().all(|byte| byte.is_ascii_digit()))
-        };
-        let by_id = ce_id.strip_prefix(&self.id).is_some_and(|rest| rest.is_empty() || of_delivery(rest));
-        by_id && self.topic.as_deref().is_none_or(|wanted| topic == Some(wanted))
+        means(&self.id, ce_id) && self.topic.as_deref().is_none_or(|wanted| topic == Some(wanted))
     }
 
     /// Takes a record that it [`Self::wants`].
@@ -99,6 +95,15 @@ impl std::fmt::Display for Name {
             None => Ok(()),
         }
     }
+}
+
+/// Whether an id is this `ce_id`, or that of the delivery that the record is from.
+#[must_use]
+pub fn means(id: &str, ce_id: &str) -> bool {
+    let of_delivery = |rest: &str| {
+        rest.strip_prefix('-').is_some_and(|index| index.bytes().all(|byte| byte.is_ascii_digit()))
+    };
+    ce_id.strip_prefix(id).is_some_and(|rest| rest.is_empty() || of_delivery(rest))
 }
 
 /// Why a topic could not be read.

@@ -109,7 +109,8 @@ fn print<'a>(topics: impl Iterator<Item = (&'a Topic, Vec<String>)>, output: Out
     list.print(output)
 }
 
-fn failure(error: Error) -> Failure {
+/// Why a cluster could not be asked.
+pub(super) fn failure(error: Error) -> Failure {
     match error {
         Error::Client(error) => Failure::configuration(&error),
         Error::Request { .. } | Error::OAuth | Error::Stopping => Failure::unavailable("Kafka", &error),

@@ -123,8 +123,14 @@ impl Acceptor {
     }
 
     async fn append(&self, content: Content, body: Bytes, traceparent: String) -> Result<Uuid, Rejection> {
-        let delivery =
-            Delivery { id: Uuid::now_v7(), accepted_at: SystemTime::now(), content, traceparent, body };
+        let delivery = Delivery {
+            id: Uuid::now_v7(),
+            accepted_at: SystemTime::now(),
+            content,
+            traceparent,
+            first_index: 0,
+            body,
+        };
         let appended = self.journal.append(delivery.encode()).await;
         self.tell_changes(appended.as_ref().err());
         appended.map(|_| delivery.id).map_err(Rejection::from)

@@ -79,6 +79,18 @@ impl Seen<'_> {
         self.0.offset()
     }
 
+    /// Its key; empty for none.
+    #[must_use]
+    pub fn key(&self) -> &[u8] {
+        self.0.key().unwrap_or_default()
+    }
+
+    /// All its headers in order; what is not UTF-8 in them is replaced.
+    pub fn headers(&self) -> impl Iterator<Item = (&str, Cow<'_, str>)> {
+        let headers = self.0.headers().into_iter().flat_map(|headers| headers.iter());
+        headers.map(|header| (header.key, String::from_utf8_lossy(header.value.unwrap_or_default())))
+    }
+
     /// The first header of a name.
     #[must_use]
     pub fn header(&self, name: &str) -> Option<Cow<'_, str>> {
@@ -114,9 +126,11 @@ pub fn browse<B>(
         };
         match message {
             Ok(message) => {
-                heard = Instant::now();
                 let (partition, offset) = (message.partition(), message.offset());
-                let Some(end) = left.get(&partition).copied() else { continue };
+                let Some(end) = left.get(&partition).copied() else {
+                    heard = Instant::now();
+                    continue;
+                };
                 if offset + 1 >= end {
                     left.remove(&partition);
                 }
@@ -126,6 +140,8 @@ pub fn browse<B>(
                 {
                     return Ok(ControlFlow::Break(value));
                 }
+                // A visitor may take its time.
+                heard = Instant::now();
             }
             // The last offsets of a partition can be without a record: markers, or compacted.
             Err(KafkaError::PartitionEOF(partition)) => drop(left.remove(&partition)),

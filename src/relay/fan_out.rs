@@ -95,7 +95,7 @@ fn events(delivery: &Delivery, general: &General<'_>, known: &Discriminators) ->
         Err(BadEvent { raw, detail }) => Part::BadEvent { raw: slice(raw), detail },
     };
     FanOut {
-        drafts: (0u32..)
+        drafts: (delivery.first_index..)
             .zip(general.events(known))
             .map(|(index, event)| Draft { index, part: part(event) })
             .collect(),
@@ -134,6 +134,7 @@ fn stand_in(payload: &Bytes) -> Delivery {
         accepted_at: std::time::SystemTime::UNIX_EPOCH,
         content: Content::General,
         traceparent: String::new(),
+        first_index: 0,
         body: payload.clone(),
     }
 }

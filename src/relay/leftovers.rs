@@ -2,7 +2,7 @@
 //!
 //! One file a record, `undeliverable/<ce_id>-<topic>.json`, written aside, synced and renamed, so a file is
 //! whole or not there, and the same record after a crash is the same file. The relay writes them,
-//! `dead-letters ls|cat|replay` reads them; nobody here removes one.
+//! `dead-letters ls|cat|replay` reads them, and `replay` removes those that a broker has taken.
 //!
 //! ```json
 //! { "Topic": "mews.dead-letters", "Key": "<base64>", "Headers": [["ce_id", "…"], …], "Value": "<base64>" }
@@ -84,6 +84,15 @@ pub fn read(path: &Path) -> io::Result<Leftover> {
     Ok(serde_json::from_slice(&std::fs::read(path)?)?)
 }
 
+/// Removes a file whose record is where it belongs.
+///
+/// # Errors
+/// Those of the file system.
+pub fn remove(path: &Path) -> io::Result<()> {
+    std::fs::remove_file(path)?;
+    path.parent().map_or(Ok(()), |dir| File::open(dir)?.sync_all())
+}
+
 impl Leftover {
     fn of(record: &Record) -> Self {
         Self {
@@ -105,12 +114,15 @@ impl Leftover {
     /// # Errors
     /// [`io::ErrorKind::InvalidData`] when it is no base64.
     pub fn value_bytes(&self) -> io::Result<Option<Vec<u8>>> {
-        let decode = |value: &String| STANDARD.decode(value);
-        self.value
-            .as_ref()
-            .map(decode)
-            .transpose()
-            .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
+        self.value.as_deref().map(decode).transpose()
+    }
+
+    /// Its key as it was.
+    ///
+    /// # Errors
+    /// [`io::ErrorKind::InvalidData`] when it is no base64.
+    pub fn key_bytes(&self) -> io::Result<Vec<u8>> {
+        decode(&self.key)
     }
 
     /// The file's name. A delivery can owe one `ce_id` to two topics, so the topic is part of it.
@@ -121,6 +133,10 @@ impl Leftover {
         let letters = id.chars().chain(['-']).chain(topic.chars());
         letters.map(|letter| if safe(letter) { letter } else { '_' }).take(NAME_LETTERS_MAX).collect()
     }
+}
+
+fn decode(base64: &str) -> io::Result<Vec<u8>> {
+    STANDARD.decode(base64).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
 }
 
 #[cfg(test)]
@@ -151,7 +167,16 @@ mod tests {
         let ids: Vec<_> = listed.iter().map(|leftover| leftover.header("ce_id").unwrap()).collect();
         assert_eq!(ids, ["a-0", "a-0", "b-0"]);
         assert_eq!(listed[0].value_bytes().unwrap(), Some(vec![0, 255]));
-        assert_eq!(STANDARD.decode(&listed[0].key).unwrap(), b"hotel");
+        assert_eq!(listed[0].key_bytes().unwrap(), b"hotel");
+    }
+
+    #[test]
+    fn what_is_removed_is_not_listed_any_more() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = keep(dir.path(), &record("a-0", "t")).unwrap();
+        remove(&path).unwrap();
+        assert_eq!(list(dir.path()).unwrap().len(), 0);
+        assert!(remove(&path).is_err());
     }
 
     #[test]

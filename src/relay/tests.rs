@@ -148,6 +148,7 @@ impl Bench {
             accepted_at: SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000 + self.next_id as u64),
             content,
             traceparent: "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".into(),
+            first_index: 0,
             body: Bytes::copy_from_slice(body.as_bytes()),
         };
         self.journal.append(delivery.encode()).await.unwrap();

@@ -27,6 +27,9 @@ pub struct Delivery {
     pub content: Content,
     /// W3C trace context, taken over from the request or begun by the ingress.
     pub traceparent: String,
+    /// Index of its first event in the webhook that it came in; not 0 only when one event of a webhook
+    /// is replayed alone, so that its `ce_id` stays what it was.
+    pub first_index: u32,
     /// The body: JSON, its secrets sealed where it can carry some. Empty if it was discarded.
     pub body: Bytes,
 }
@@ -68,6 +71,8 @@ struct Head<'a> {
     at: u64,
     #[serde(borrow)]
     trace: std::borrow::Cow<'a, str>,
+    #[serde(default, skip_serializing_if = "is_zero")]
+    first: u32,
     #[serde(flatten)]
     content: Content,
 }
@@ -80,6 +85,7 @@ impl Delivery {
             id: self.id,
             at: millis(self.accepted_at),
             trace: self.traceparent.as_str().into(),
+            first: self.first_index,
             content: self.content.clone(),
         };
         let mut payload = BytesMut::with_capacity(HEAD_AT + 192 + self.body.len());
@@ -109,15 +115,20 @@ impl Delivery {
             payload.get(1..HEAD_AT).and_then(|bytes| bytes.try_into().ok()).ok_or_else(short)?;
         let body_at = HEAD_AT + u32::from_le_bytes(length) as usize;
         let head = payload.get(HEAD_AT..body_at).ok_or_else(short)?;
-        let Head { id, at, trace, content } = serde_json::from_slice(head)?;
+        let Head { id, at, trace, first, content } = serde_json::from_slice(head)?;
         Ok(Self {
             id,
             accepted_at: SystemTime::UNIX_EPOCH + Duration::from_millis(at),
             content,
             traceparent: trace.into_owned(),
+            first_index: first,
             body: payload.slice(body_at..),
         })
     }
+}
+
+fn is_zero(index: &u32) -> bool {
+    *index == 0
 }
 
 /// Milliseconds since 1970; 0 for a clock that stands before it.
@@ -144,13 +155,14 @@ mod tests {
         #[test]
         fn what_was_encoded_is_decoded(
             id in any::<u128>(), at in 0u64..1 << 45, content in any_content(),
-            traceparent in "[0-9a-f-]{0,55}", body in prop::collection::vec(any::<u8>(), 0..300),
+            traceparent in "[0-9a-f-]{0,55}", first_index in 0u32..3, body in prop::collection::vec(any::<u8>(), 0..300),
         ) {
             let delivery = Delivery {
                 id: Uuid::from_u128(id),
                 accepted_at: SystemTime::UNIX_EPOCH + Duration::from_millis(at),
                 content,
                 traceparent,
+                first_index,
                 body: body.into(),
             };
             prop_assert_eq!(Delivery::decode(&delivery.encode()).unwrap(), delivery);

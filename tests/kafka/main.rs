@@ -15,6 +15,7 @@ mod view;
 mod world;
 
 mod commands;
+mod contract;
 mod crash;
 mod demo;
 mod durability;
@@ -24,5 +25,6 @@ mod harness;
 mod ordering;
 mod outage;
 mod records;
+mod replay;
 mod security;
 mod topics;

@@ -26,6 +26,7 @@ fn delivery(content: Content, body: &str) -> Delivery {
         accepted_at: SystemTime::UNIX_EPOCH + Duration::from_millis(1_772_360_130_250),
         content,
         traceparent: TRACE.into(),
+        first_index: 0,
         body: Bytes::copy_from_slice(body.as_bytes()),
     }
 }
@@ -294,4 +295,14 @@ proptest! {
             prop_assert!(record.size() <= fan_out.drafts[0].size_bound(&fan_out.source, &Form::Whole));
         }
     }
+}
+
+#[test]
+fn an_event_that_is_replayed_alone_keeps_its_index() {
+    let body = r#"{"EnterpriseId":"e","IntegrationId":"i","Events":[{"Discriminator":"New","Value":1}]}"#;
+    let alone = Delivery { first_index: 3, ..delivery(Content::General, body) };
+    let fan_out = fan_out(&alone.encode(), &Discriminators::default());
+    let names = TopicNames::new(&topics::Config::default(), 8 << 20).unwrap();
+    let record = fan_out.drafts[0].record(&fan_out.source, &Form::Whole, &names);
+    assert_eq!(record.headers.get("ce_id"), Some(&*format!("{DELIVERY}-3")));
 }

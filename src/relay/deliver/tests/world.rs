@@ -208,6 +208,7 @@ impl World {
             accepted_at: SystemTime::UNIX_EPOCH,
             content: Kind::General,
             traceparent: String::new(),
+            first_index: 0,
             body: body.into(),
         };
         self.journal.push(delivery.encode());
