@@ -30,6 +30,8 @@ use super::{
 
 /// Batches of one lane that are under way at most.
 const BATCHES_MAX: usize = 4;
+/// Traces that are remembered of one round, besides its newest event's.
+const LINKS_MAX: usize = 16;
 
 /// One entity as one integration sees it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -62,6 +64,8 @@ pub struct Round {
     pub origins: Vec<Origin>,
     /// The offset on the parked topic of the last of them that was parked.
     pub parked: Option<i64>,
+    /// The traces of the older ones, as far as they are remembered.
+    pub links: Vec<Box<str>>,
     /// When the first of them came.
     pub since: Instant,
     /// Whether it was asked for before and not returned.
@@ -147,6 +151,7 @@ impl Round {
             change: event.change,
             origins: if parked.is_some() { Vec::new() } else { vec![event.original.origin.clone()] },
             parked,
+            links: Vec::new(),
             since: now,
             attempt: fetch::Round::First,
             tries: 0,
@@ -156,9 +161,13 @@ impl Round {
 
     /// Takes in events that came later, or earlier where they were held up.
     fn join(&mut self, other: Self) {
-        if other.newest.accepted_at >= self.newest.accepted_at {
-            self.newest = other.newest;
-        }
+        let older = if other.newest.accepted_at >= self.newest.accepted_at {
+            std::mem::replace(&mut self.newest, other.newest)
+        } else {
+            other.newest
+        };
+        let links = std::iter::once(older.traceparent().into()).chain(other.links);
+        self.links.extend(links.take(LINKS_MAX.saturating_sub(self.links.len())));
         if other.change == Change::Deleted {
             self.change = Change::Deleted;
         }

@@ -43,7 +43,7 @@ use outbox::Outbox;
 use standing::Standing;
 
 /// Batches of records that wait for their owner.
-const BATCHES_MAX: usize = 8;
+const BATCHES_MAX: usize = 32;
 /// How long the end of a membership may take: the release, the commit, the farewell.
 const END_WITHIN: Duration = Duration::from_secs(12);
 

@@ -95,6 +95,7 @@ fn a_hundred_events_of_one_entity_in_a_window_are_one_id_of_one_request() {
     assert_eq!(ids(&batch), ["a"]);
     let round = desk.found(&batch, "a").unwrap();
     assert_eq!((round.events(), round.newest.original.origin.offset), (100, 99));
+    assert_eq!(round.links.len(), LINKS_MAX);
     desk.ended(&batch, true);
     assert!(desk.coalescer.is_empty() && desk.coalescer.wake_at().is_none());
 }

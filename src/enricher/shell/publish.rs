@@ -1,6 +1,7 @@
 //! Records on their way to Kafka, and what their fate means for the events they answer.
 
 use super::*;
+use crate::telemetry::family::Label as _;
 
 impl Shell {
     /// An entity was returned, or carried by its event.
@@ -152,6 +153,14 @@ impl Shell {
 
     pub(super) fn published(&self, round: &Round, is_entity: bool, now: Instant) {
         let entity = round.newest.entity;
+        // Where the traces of the webhooks that were coalesced come together.
+        tracing::debug!(
+            entity = entity.value(),
+            id = %round.newest.id,
+            traceparent = round.newest.traceparent(),
+            links = ?round.links,
+            "an entity's record is published"
+        );
         self.count(round, if is_entity { EventOutcome::Enriched } else { EventOutcome::Tombstone });
         let metrics = &self.parts.metrics;
         metrics.processing_duration.of(entity).observe(now.duration_since(round.since).as_secs_f64());
