@@ -398,10 +398,11 @@ async fn who_does_not_read_stays_a_member_and_holds_nobody_up_for_long() {
             scene = scene.with("session.timeout.ms", "6000");
         }
         scene.create("a", 2);
-        scene.write("a", 0, 10_000);
+        scene.write("a", 0, 30_000);
         scene.write("a", 1, 10);
         let mut lazy = scene.member(&["a"], &[]);
-        until("the channel is full", WITHIN, || lazy.happenings.len() == 8).await;
+        until("the channel is full", WITHIN, || lazy.happenings.len() == lazy.happenings.max_capacity())
+            .await;
         let full = Instant::now();
         until("its thread polls on", WITHIN, || lazy.group.polled_at() > full + Duration::from_secs(8)).await;
         assert_eq!(lazy.group.consuming(), Ok(()));
