@@ -11,7 +11,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use super::{coalesce::HoldReason, entity::Entity};
+use super::{coalesce::HoldReason, entity::Entity, event::Event};
 use crate::telemetry::family::Label as _;
 
 /// Parked events that are known one by one.
@@ -34,6 +34,22 @@ pub struct Parked {
     pub since: SystemTime,
     /// Why.
     pub reason: HoldReason,
+}
+
+impl Parked {
+    /// An event that is on its partition's parked topic.
+    #[must_use]
+    pub fn of(event: &Event, offset: i64, since: SystemTime, reason: HoldReason) -> Self {
+        Self {
+            partition: event.original.origin.partition,
+            offset,
+            enterprise_id: Arc::clone(&event.enterprise_id),
+            integration_id: Arc::clone(&event.integration_id),
+            entity: event.entity,
+            since,
+            reason,
+        }
+    }
 }
 
 /// Events of one integration and kind that are parked, by partition.

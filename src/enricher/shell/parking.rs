@@ -22,17 +22,11 @@ impl Shell {
 
     /// It is on the topic now: what was parked before under its key is answered by it.
     pub(super) fn parked(&mut self, round: &Round, reason: HoldReason, offset: i64, now: Instant) {
-        let event = &round.newest;
-        let parked = Parked {
-            partition: event.original.origin.partition,
-            offset,
-            enterprise_id: Arc::clone(&event.enterprise_id),
-            integration_id: Arc::clone(&event.integration_id),
-            entity: event.entity,
-            since: SystemTime::now() - now.duration_since(round.since),
-            reason,
-        };
-        self.book.enter(records::parked_key(event).as_bytes(), parked);
+        let (event, since) = (&round.newest, SystemTime::now() - now.duration_since(round.since));
+        // One that was parked before is parked since then.
+        let since = records::parked_since(&event.original).map_or(since, |before| before.min(since));
+        let key = records::parked_key(event);
+        self.book.enter(key.as_bytes(), Parked::of(event, offset, since, reason));
     }
 
     /// A record of the parked topic: it is taken up if it can be fetched, else only remembered.
@@ -48,16 +42,7 @@ impl Shell {
             tracing::warn!(key = %String::from_utf8_lossy(&key), "a parked record cannot be read and stays where it is");
             return;
         };
-        let parked = Parked {
-            partition: event.original.origin.partition,
-            offset,
-            enterprise_id: Arc::clone(&event.enterprise_id),
-            integration_id: Arc::clone(&event.integration_id),
-            entity: event.entity,
-            since,
-            reason,
-        };
-        self.book.enter(&key, parked);
+        self.book.enter(&key, Parked::of(&event, offset, since, reason));
         if parked::is_overdue(since, self.parts.config.park_limit, at) {
             // Not once more before its tombstone comes.
             self.book.strike(&key);
