@@ -180,6 +180,9 @@ fn standing(state: &State, at: usize, operation: &str) -> Result<(), Unauthorize
 fn weather(state: &mut State, operation: &str) -> Option<Outcome> {
     let State { knobs, weather, .. } = state;
     let share = |of: &knobs::Per<f64>| of.of(operation).copied().unwrap_or(0.0);
+    if let Some(refused) = knobs.refusals.of(operation) {
+        return Some(Outcome::Refused(Refusal::Refused(*refused)));
+    }
     if happens(share(&knobs.hangs), weather) {
         return Some(Outcome::Silence);
     }

@@ -2,7 +2,11 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
+use serde::{
+    Deserialize, Deserializer, Serialize, Serializer,
+    de::{DeserializeOwned, Error as _},
+};
+use serde_json::Value;
 use uuid::Uuid;
 
 use super::{rules, window};
@@ -20,6 +24,8 @@ pub struct Knobs {
     pub errors: Per<f64>,
     /// Share of requests answered 408 (contract 3.3: too heavy).
     pub timeouts: Per<f64>,
+    /// Operations that answer 403, 409 or 410, whatever they are asked (contract 3.3).
+    pub refusals: Per<Refused>,
     /// Share of requests that are never answered.
     pub hangs: Per<f64>,
     /// Integrations whose requests are never answered.
@@ -70,6 +76,7 @@ impl Default for Knobs {
             latency: Per::default(),
             errors: Per::default(),
             timeouts: Per::default(),
+            refusals: Per::default(),
             hangs: Per::default(),
             hanging: Vec::new(),
             throttles: Per::default(),
@@ -147,20 +154,49 @@ impl<T: Serialize> Serialize for Per<T> {
     }
 }
 
-impl<'de, T: Deserialize<'de>> Deserialize<'de> for Per<T> {
+impl<'de, T: DeserializeOwned> Deserialize<'de> for Per<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        #[derive(Deserialize)]
-        #[serde(untagged, expecting = "expected a value, or an object of operation to value")]
-        enum Spelled<T> {
-            Each(BTreeMap<String, T>),
-            All(T),
-        }
-        let each = match Spelled::deserialize(deserializer)? {
-            Spelled::Each(each) => each,
-            Spelled::All(all) => [("*".to_owned(), all)].into(),
+        let each: BTreeMap<String, T> = match Value::deserialize(deserializer)? {
+            each @ Value::Object(_) => serde_json::from_value(each).map_err(D::Error::custom)?,
+            all => [("*".to_owned(), serde_json::from_value(all).map_err(D::Error::custom)?)].into(),
         };
         each.keys().try_for_each(|name| is_operation(name)).map_err(D::Error::custom)?;
         Ok(Self(each))
+    }
+}
+
+/// What an operation refuses with: a status that nothing which the simulator is asked leads to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "u16", into = "u16")]
+pub enum Refused {
+    /// 403: a rule of the hotel's is against it.
+    Forbidden,
+    /// 409: the data changed meanwhile.
+    Conflict,
+    /// 410: the operation was discontinued.
+    Gone,
+}
+
+impl TryFrom<u16> for Refused {
+    type Error = String;
+
+    fn try_from(status: u16) -> Result<Self, String> {
+        match status {
+            403 => Ok(Self::Forbidden),
+            409 => Ok(Self::Conflict),
+            410 => Ok(Self::Gone),
+            _ => Err(format!("{status} is none of 403, 409 and 410")),
+        }
+    }
+}
+
+impl From<Refused> for u16 {
+    fn from(refused: Refused) -> Self {
+        match refused {
+            Refused::Forbidden => 403,
+            Refused::Conflict => 409,
+            Refused::Gone => 410,
+        }
     }
 }
 
@@ -188,7 +224,7 @@ impl Knobs {
     /// # Errors
     /// When the object has something that is no knob, or a value that makes no sense.
     pub fn turned(&self, some: &[u8]) -> Result<Self, KnobsError> {
-        let some: serde_json::Map<String, serde_json::Value> = serde_json::from_slice(some)?;
+        let some: serde_json::Map<String, Value> = serde_json::from_slice(some)?;
         let mut all = serde_json::to_value(self)?;
         for (name, value) in some {
             let members = all.as_object_mut().expect("knobs are an object");
@@ -251,6 +287,7 @@ mod tests {
         for (wrong, said) in [
             (r#"{"latencies":1}"#, "latencies"),
             (r#"{"errors":{"rooms":1}}"#, "rooms"),
+            (r#"{"refusals":{"reservations":404}}"#, "403, 409 and 410"),
             (r#"{"not_permitted":{"*":["rooms"]}}"#, "rooms"),
             (r#"{"delay":"soon"}"#, "soon"),
             (r#"{"pace":-1}"#, "pace"),

@@ -5,6 +5,8 @@ use std::time::Duration;
 use serde::Serialize;
 use uuid::Uuid;
 
+use super::knobs::Refused;
+
 /// Why a request has no answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Refusal {
@@ -22,6 +24,8 @@ pub enum Refusal {
     TooLarge,
     /// 429, with `Retry-After` unless it is missing.
     Throttled { retry_after: Option<Duration> },
+    /// 403, 409 or 410
+    Refused(Refused),
     /// 5xx: Mews's fault.
     Fault(Fault),
 }
@@ -61,6 +65,9 @@ impl Refusal {
             Self::TooHeavy => 408,
             Self::TooLarge => 413,
             Self::Throttled { .. } => 429,
+            Self::Refused(Refused::Forbidden) => 403,
+            Self::Refused(Refused::Conflict) => 409,
+            Self::Refused(Refused::Gone) => 410,
             Self::Fault(Fault::Internal) => 500,
             Self::Fault(Fault::BadGateway) => 502,
             Self::Fault(Fault::Unavailable) => 503,
@@ -93,6 +100,12 @@ impl Refusal {
             Self::TooHeavy => "The request took too long to process.".to_owned(),
             Self::TooLarge => "Request body is too large.".to_owned(),
             Self::Throttled { .. } => "Too many requests.".to_owned(),
+            Self::Refused(refused) => match refused {
+                Refused::Forbidden => "The operation is not allowed by the settings of the enterprise.",
+                Refused::Conflict => "The data was changed meanwhile.",
+                Refused::Gone => "The operation was discontinued.",
+            }
+            .to_owned(),
             Self::Fault(_) => "An internal error occurred.".to_owned(),
         }
     }

@@ -54,6 +54,11 @@ async fn faults_come_in_the_share_that_was_asked_for() {
     assert_eq!(statuses(json!({ "errors": null, "timeouts": 1.0 })).await, [408]);
     assert_eq!(statuses(json!({ "timeouts": null, "throttles": { "*": 1.0 } })).await, [429]);
     assert_eq!(statuses(json!({ "throttles": null })).await, [200]);
+    for status in [403, 409, 410] {
+        assert_eq!(statuses(json!({ "refusals": { "reservations": status } })).await, [status]);
+        assert_eq!(world.call("services/getAll", json!({})).await.status, 200);
+    }
+    assert_eq!(statuses(json!({ "refusals": null })).await, [200]);
 }
 
 #[tokio::test]

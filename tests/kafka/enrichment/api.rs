@@ -8,6 +8,7 @@ use tokio::time::sleep;
 
 use crate::{
     bridge::Bridge,
+    outage::outage,
     world::{World, quiet},
 };
 
@@ -59,7 +60,7 @@ async fn an_api_that_is_away_is_waited_for_and_nothing_is_parked() {
     enricher.until_metric("connector_circuit_state", &[("state", "open")], 1.0).await;
     // Longer than park_after.
     let away = Instant::now();
-    while away.elapsed() < Duration::from_secs(6) {
+    while away.elapsed() < outage(6) {
         assert_eq!(world.view.count("parked"), 0);
         sleep(Duration::from_millis(100)).await;
     }
@@ -131,4 +132,25 @@ async fn a_backlog_of_one_hotel_uses_its_budget_and_leaves_the_neighbours_theirs
     world.until_true(&[&enricher]).await;
     let throttled: u64 = world.requests().await.iter().filter_map(|token| token["Throttled"].as_u64()).sum();
     assert_eq!(throttled, 0);
+}
+
+/// contract 3.3
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_refused_for_good_is_a_dead_letter_and_anything_else_is_asked_for_again() {
+    let world = World::new("api-refusals", quiet()).await;
+    let enricher = world.enricher().await;
+    world.turn(json!({ "refusals": { "resources": 403, "customers": 409, "payments": 410 } })).await;
+    let resources = world.change(json!({ "kind": "resources", "count": 2 })).await;
+    for kind in ["customers", "payments"] {
+        world.change(json!({ "kind": kind, "count": 2 })).await;
+    }
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while world.dead_letters() != [("rejected".to_owned(), 2)].into() {
+        assert!(Instant::now() < deadline, "{:?}\n{}", world.dead_letters(), enricher.log());
+        sleep(Duration::from_millis(50)).await;
+    }
+    world.turn(json!({ "refusals": null })).await;
+    world.change(json!({ "kind": "resources", "action": "update", "ids": resources })).await;
+    world.until_true(&[&enricher]).await;
+    assert_eq!(world.dead_letters(), [("rejected".to_owned(), 2)].into());
 }
