@@ -12,10 +12,11 @@ use crate::{
     samples::{HOTEL, general},
 };
 
-/// How long Kafka stays away; a minute shows more than a quick run can.
-fn outage() -> Duration {
+/// How long something stays away; minutes show more than a quick run can.
+pub fn outage(usual_seconds: u64) -> Duration {
     let seconds = std::env::var("MEWS_TEST_OUTAGE_SECONDS").ok();
-    Duration::from_secs(seconds.map_or(8, |text| text.parse().expect("MEWS_TEST_OUTAGE_SECONDS is a number")))
+    let seconds = seconds.map(|text| text.parse().expect("MEWS_TEST_OUTAGE_SECONDS is a number"));
+    Duration::from_secs(seconds.unwrap_or(usual_seconds))
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -26,7 +27,7 @@ async fn deliveries_are_accepted_as_fast_while_kafka_is_away_and_all_arrive_in_o
     let load = Load::start(bridge.port(), 8, Duration::from_millis(2));
     sleep(Duration::from_secs(2)).await;
     cluster.kill(1);
-    sleep(outage()).await;
+    sleep(outage(8)).await;
     assert_eq!(bridge.admin("/readyz").await.status, 200, "readiness is not about Kafka");
     assert!(
         bridge.metric("journal_pending_records", &[]).await > 0.0,

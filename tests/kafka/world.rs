@@ -164,7 +164,11 @@ impl World {
 
     /// Everything that was told of, as it is.
     pub async fn truth(&self) -> Vec<Truth> {
-        let lines = self.read("truth").await;
+        self.truth_at("truth").await
+    }
+
+    async fn truth_at(&self, path: &str) -> Vec<Truth> {
+        let lines = self.read(path).await;
         lines.lines().map(|line| serde_json::from_str(line).expect("a line of truth")).collect()
     }
 
@@ -184,9 +188,20 @@ impl World {
     pub async fn until_true(&self, enrichers: &[&Bridge]) {
         let totals = self.simulator.flush().await;
         assert_eq!(totals.abandoned, 0, "webhooks were given up");
+        self.until_as("truth", |_| true, enrichers).await;
+    }
+
+    /// The same of these entities, told of by the simulator or not.
+    pub async fn until_true_of(&self, ids: &[String], enrichers: &[&Bridge]) {
+        self.until_as("truth?all", |truth| ids.contains(&truth.id), enrichers).await;
+    }
+
+    async fn until_as(&self, path: &str, is_meant: impl Fn(&Truth) -> bool, enrichers: &[&Bridge]) {
         let deadline = Instant::now() + SETTLED_WITHIN;
         loop {
-            let wrong = self.differences().await;
+            let mut truths = self.truth_at(path).await;
+            truths.retain(&is_meant);
+            let wrong = self.differences(&truths);
             if wrong.is_empty() {
                 break;
             }
@@ -205,10 +220,9 @@ impl World {
         self.limits_were_kept().await;
     }
 
-    /// Entities whose last record is not what is so.
-    pub async fn differences(&self) -> Vec<String> {
+    /// Those whose last record is not what is so.
+    fn differences(&self, truths: &[Truth]) -> Vec<String> {
         let table = self.view.table();
-        let truths = self.truth().await;
         let returned = truths.iter().filter(|truth| truth.record.get() != "null");
         returned
             .filter_map(|truth| {

@@ -12,6 +12,7 @@ use tokio::time::sleep;
 use crate::{
     bridge::Bridge,
     cluster::Cluster,
+    outage::outage,
     view::Last,
     world::{World, quiet},
 };
@@ -95,16 +96,35 @@ async fn a_token_that_is_revoked_in_mid_batch_parks_and_a_new_one_by_webhook_tak
 #[tokio::test(flavor = "multi_thread")]
 async fn a_hotel_that_is_locked_out_for_a_while_is_taken_up_without_a_word() {
     let world = narrow("credentials-lockout", quiet()).await;
-    let enricher = world.enricher().await;
+    let mut enricher = world.enricher().await;
     world.act(0, "disable-enterprise", true).await;
     world.change(json!({ "hotel": 0, "kind": "resources", "count": 5 })).await;
     world.change(json!({ "hotel": 0, "kind": "customers", "count": 5 })).await;
     world.simulator.flush().await;
     until_parked(&world, &enricher, 10, "unauthorized").await;
-    let asked = world.asked("resources").await;
-    sleep(Duration::from_secs(3)).await;
-    let asked = world.asked("resources").await - asked;
-    assert!((1..=6).contains(&asked), "{asked} requests in 3 s at one a second");
+    let (asked, locked_out) = (world.asked("resources").await, outage(3));
+    let mut resources = 5;
+    let begin = Instant::now();
+    while begin.elapsed() < locked_out {
+        // The neighbours on the partition are as fast as ever, and its offset moves.
+        let ids = world.change(json!({ "hotel": 1, "kind": "payments", "count": 1 })).await;
+        world.change(json!({ "hotel": 0, "kind": "resources", "count": 1 })).await;
+        resources += 1;
+        let told = Instant::now();
+        while world.view.last("entities.payments", &ids[0]).is_none() {
+            assert!(told.elapsed() < Duration::from_secs(10), "held up by a neighbour\n{}", enricher.log());
+            sleep(Duration::from_millis(20)).await;
+        }
+        sleep(Duration::from_millis(500)).await;
+    }
+    world.simulator.flush().await;
+    until_parked(&world, &enricher, resources + 5, "unauthorized").await;
+    for kind in ["PaymentUpdated", "ResourceUpdated"] {
+        let topic = world.setup.topic(&format!("events.{kind}"));
+        enricher.until_metric("enricher_lag_records", &[("topic", &topic)], 0.0).await;
+    }
+    let (asked, seconds) = (world.asked("resources").await - asked, begin.elapsed().as_secs());
+    assert!((1..=2 * seconds).contains(&asked), "{asked} requests in {seconds} s at one a second");
     world.act(0, "enable-enterprise", true).await;
     world.until_true(&[&enricher]).await;
     until_nothing_is_parked(&world, &enricher).await;
@@ -176,7 +196,9 @@ async fn what_is_parked_for_too_long_becomes_dead_letters() {
         setup.set("enricher.park_after", "500ms").set("enricher.park_limit", "3s")
     })
     .await;
-    fs::write(world.setup.dir().join("credentials.json"), "[]").expect("written");
+    let file = world.setup.dir().join("credentials.json");
+    let credentials = fs::read(&file).expect("they are there");
+    fs::write(&file, "[]").expect("written");
     let enricher = world.enricher().await;
     world.change(json!({ "kind": "resources", "count": 3 })).await;
     let deadline = Instant::now() + Duration::from_secs(40);
@@ -186,6 +208,9 @@ async fn what_is_parked_for_too_long_becomes_dead_letters() {
     }
     assert_eq!(world.dead_letters(), [("no_credentials".to_owned(), 3)].into());
     until_nothing_is_parked(&world, &enricher).await;
+    fs::write(&file, credentials).expect("written");
+    world.setup.command(&["dead-letters", "replay", "--all"]).must_exit(0);
+    world.until_true(&[&enricher]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

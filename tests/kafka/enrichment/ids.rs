@@ -32,6 +32,7 @@ async fn one_bad_id_in_a_thousand_is_found_and_the_others_arrive() {
         assert!(Instant::now() < deadline, "{:?}\n{}", world.dead_letters(), enricher.log());
         sleep(Duration::from_millis(100)).await;
     }
+    world.until_true_of(&ids, &[&enricher]).await;
     assert_eq!(world.dead_letters(), [("bad_request".to_owned(), 1)].into());
     // Halves of a thousand: the whole, then two for each step down.
     assert!(world.asked("resources").await <= 24, "{:?}", world.requests().await);
@@ -47,6 +48,7 @@ async fn ids_that_never_appear_are_asked_for_twice_and_become_dead_letters_or_to
     let enricher = world.enricher().await;
     let ids: Vec<String> = (0..2).map(|_| Uuid::new_v4().to_string()).collect();
     let (updated, deleted) = (&ids[..1], &ids[1..]);
+    world.change(json!({ "kind": "resources", "count": 5 })).await;
     world.ingress.accept(webhook(&world, 0, "ResourceUpdated", updated).await).await;
     world.ingress.accept(webhook(&world, 0, "ResourceDeleted", deleted).await).await;
     let deadline = Instant::now() + Duration::from_secs(30);
@@ -60,6 +62,7 @@ async fn ids_that_never_appear_are_asked_for_twice_and_become_dead_letters_or_to
     }
     assert_eq!(world.dead_letters(), [("not_returned".to_owned(), 1)].into());
     assert!(world.view.last("entities.resources", &ids[0]).is_none());
+    world.until_true(&[&enricher]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

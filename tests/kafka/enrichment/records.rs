@@ -66,13 +66,9 @@ async fn a_record_over_the_topics_limit_becomes_a_dead_letter_and_its_neighbours
     .await;
     let enricher = world.enricher().await;
     world.change(json!({ "kind": "customers", "count": 3 })).await;
-    world.change(json!({ "kind": "reservations", "count": 3 })).await;
+    let reservations = world.change(json!({ "kind": "reservations", "count": 3 })).await;
     world.simulator.flush().await;
     until_dead(&world, &enricher, 3).await;
     assert_eq!(world.dead_letters(), [("too_large".to_owned(), 3)].into());
-    let deadline = Instant::now() + Duration::from_secs(30);
-    while world.view.count("entities.reservations") < 3 {
-        assert!(Instant::now() < deadline, "{}", enricher.log());
-        sleep(Duration::from_millis(50)).await;
-    }
+    world.until_true_of(&reservations, &[&enricher]).await;
 }
