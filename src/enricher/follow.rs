@@ -4,7 +4,11 @@
 
 use std::{sync::Arc, time::Duration};
 
-use rdkafka::{Message as _, Offset, TopicPartitionList, consumer::Consumer as _, error::KafkaError};
+use rdkafka::{
+    Message as _, Offset, TopicPartitionList,
+    consumer::Consumer as _,
+    error::{KafkaError, RDKafkaErrorCode as Code},
+};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
@@ -44,13 +48,11 @@ pub(super) async fn run(mut parts: Parts) {
     let _stop_thread = stop.clone().drop_guard();
     // A panic of the thread ends the task, and with it the process.
     let _ = tokio::task::spawn_blocking(move || {
+        let mut trouble = Trouble::default();
         while !stop.is_cancelled() {
             parts.renewed.mark_unchanged();
-            if let Err(error) = follow(&parts, &stop) {
-                tracing::debug!(
-                    error = &*error as &dyn std::error::Error,
-                    "the credentials topic cannot be read, it is tried again"
-                );
+            if let Err(error) = follow(&parts, &stop, &mut trouble) {
+                trouble.met(error.to_string());
                 std::thread::sleep(AGAIN);
             }
         }
@@ -58,8 +60,31 @@ pub(super) async fn run(mut parts: Parts) {
     .await;
 }
 
+/// Why the topic cannot be read; said once, not at every attempt.
+#[derive(Default)]
+struct Trouble(Option<String>);
+
+impl Trouble {
+    fn met(&mut self, reason: String) {
+        if self.0.as_ref() != Some(&reason) {
+            tracing::warn!(reason, "mews.credentials cannot be read, it is tried again until it can");
+        }
+        self.0 = Some(reason);
+    }
+
+    fn over(&mut self) {
+        if self.0.take().is_some() {
+            tracing::info!("mews.credentials is read again");
+        }
+    }
+}
+
 /// Reads until it is stopped, or needs another client: for other secrets, or other partitions of the topic.
-fn follow(parts: &Parts, stop: &CancellationToken) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+fn follow(
+    parts: &Parts,
+    stop: &CancellationToken,
+    trouble: &mut Trouble,
+) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     let consumer = consumer::connect(&parts.kafka, &SETTINGS)?;
     let assigned = partitions(&consumer, &parts.topic)?;
     if assigned == 0 {
@@ -74,10 +99,12 @@ fn follow(parts: &Parts, stop: &CancellationToken) -> Result<(), Box<dyn std::er
     while !stop.is_cancelled() && !parts.renewed.has_changed().unwrap_or(false) {
         match consumer.poll(POLL) {
             Some(Ok(record)) => {
+                trouble.over();
                 let key = String::from_utf8_lossy(record.key().unwrap_or_default()).into_owned();
                 parts.store.apply(&key, record.payload());
             }
-            Some(Err(error)) => tracing::debug!(%error, "reading the credentials topic"),
+            Some(Err(error)) if is_lasting(&error) => return Err(error.into()),
+            Some(Err(error)) => tracing::debug!(%error, "reading mews.credentials"),
             None if looked.elapsed() > LOOK_EVERY => {
                 looked = std::time::Instant::now();
                 if partitions(&consumer, &parts.topic).is_ok_and(|now| now != assigned) {
@@ -88,6 +115,12 @@ fn follow(parts: &Parts, stop: &CancellationToken) -> Result<(), Box<dyn std::er
         }
     }
     Ok(())
+}
+
+/// Whether polling on will not mend it.
+fn is_lasting(error: &KafkaError) -> bool {
+    let code = error.rdkafka_error_code();
+    matches!(code, Some(Code::TopicAuthorizationFailed | Code::UnknownTopicOrPartition | Code::UnknownTopic))
 }
 
 fn partitions(consumer: &kafka::Consumer, topic: &str) -> Result<i32, KafkaError> {

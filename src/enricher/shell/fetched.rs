@@ -158,7 +158,7 @@ impl Shell {
         self.coalescer.hold(group, HoldReason::Unauthorized, until, now);
         let Some(token) = integration.access_token.clone().filter(|_| first) else { return };
         tracing::warn!(
-            integration = %group.integration_id,
+            integration_id = %group.integration_id,
             entity = group.entity.value(),
             "Mews refuses an integration, its events wait"
         );

@@ -12,6 +12,15 @@ use crate::{
 impl Shell {
     pub(super) fn park(&mut self, rounds: Vec<Round>, reason: HoldReason, now: Instant) {
         let at = SystemTime::now();
+        if let Some(Round { newest, .. }) = rounds.first() {
+            tracing::info!(
+                integration_id = %newest.integration_id,
+                entity = newest.entity.value(),
+                reason = reason.value(),
+                entities = rounds.len(),
+                "an integration is held up, what it waits for is parked"
+            );
+        }
         for round in rounds {
             let since = at - now.duration_since(round.since);
             let record = records::parked(&self.parts.names, &round, reason, since);
@@ -123,7 +132,15 @@ impl Shell {
 
     /// What is parked of an integration can be fetched, perhaps.
     pub(super) fn recovered(&mut self, integration_id: &str, entity: Option<entity::Entity>) {
-        self.flow.want(self.book.partitions_of(integration_id, entity));
+        let partitions = self.book.partitions_of(integration_id, entity);
+        if !partitions.is_empty() {
+            tracing::info!(
+                integration_id,
+                entity = entity.map(|entity| entity.value()),
+                "an integration may be asked for again, what is parked of it is taken up"
+            );
+        }
+        self.flow.want(partitions);
     }
 
     pub(super) fn tick(&mut self, now: Instant) {
