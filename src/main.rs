@@ -5,6 +5,11 @@ use std::process::ExitCode;
 use clap::{Parser as _, error::ErrorKind};
 use mews_bridge::app::{self, Arguments, Exit};
 
+/// Records are allocated on one thread and freed on another, which the C library's allocator is slow
+/// at; this one serves librdkafka too.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     let arguments = match Arguments::try_parse() {
         Ok(arguments) => arguments,

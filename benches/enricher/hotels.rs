@@ -39,7 +39,7 @@ pub async fn run() {
 }
 
 /// Seconds of processor time that a process has used (proc_pid_stat(5): fields 14 and 15, in ticks).
-fn cpu_of(process: i32) -> f64 {
+pub fn cpu_of(process: i32) -> f64 {
     let stat = fs::read_to_string(format!("/proc/{process}/stat")).expect("the process is there");
     let (_, fields) = stat.rsplit_once(") ").expect("the name is in brackets");
     let ticks = fields.split(' ').skip(11).take(2).map(|field| field.parse::<f64>().expect("a number"));

@@ -48,6 +48,10 @@ mod view;
 #[allow(dead_code, reason = "tests use all of it")]
 mod world;
 
+/// The bridge's own, so that both sides have the same.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 #[tokio::main]
 async fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();

@@ -1,10 +1,11 @@
-//! The loop to compare with: asks for batches, splits the answers, produces the records. Nothing else: no
-//! budget, no order, no offsets, no second try.
+//! The loop to compare with: asks for batches, splits the answers, produces records with as many headers of
+//! the same sizes. Nothing else: no events are read, no budget, no order, no offsets, no second try.
 
 use std::{fs, sync::Arc, time::Duration};
 
 use rdkafka::{
     ClientConfig,
+    message::{Header, OwnedHeaders},
     producer::{FutureProducer, FutureRecord, Producer as _},
 };
 use serde::Deserialize;
@@ -72,11 +73,36 @@ pub async fn run(arguments: &[String]) {
             let answer: Answer = serde_json::from_slice(&bytes).expect("reservations");
             for record in &answer.reservations {
                 let named: Named = serde_json::from_str(record.get()).expect("an id");
-                let record = FutureRecord::to(&topic).key(&named.id).payload(record.get());
+                let record = FutureRecord::to(&topic)
+                    .key(&named.id)
+                    .payload(record.get())
+                    .headers(headers(&named.id, &batch.enterprise_id));
                 drop(producer.send_result(record).expect("room in the queue"));
             }
         });
     }
     while tasks.join_next().await.is_some() {}
     producer.flush(Duration::from_secs(60)).expect("Kafka takes them");
+}
+
+/// Those of an entity's record, with made-up values.
+fn headers(id: &str, enterprise_id: &str) -> OwnedHeaders {
+    let source = format!("/mews/enterprises/{enterprise_id}");
+    [
+        ("content-type", "application/json"),
+        ("ce_specversion", "1.0"),
+        ("ce_id", id),
+        ("ce_source", &source),
+        ("ce_type", "com.mews.entity.reservations"),
+        ("ce_subject", id),
+        ("ce_time", "2026-01-01T00:00:00.000Z"),
+        ("ce_enterpriseid", enterprise_id),
+        ("ce_integrationid", enterprise_id),
+        ("ce_partitionkey", id),
+        ("traceparent", ""),
+    ]
+    .into_iter()
+    .fold(OwnedHeaders::new_with_capacity(11), |headers, (key, value)| {
+        headers.insert(Header { key, value: Some(value) })
+    })
 }

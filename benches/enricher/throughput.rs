@@ -14,15 +14,17 @@ use crate::{
     cluster::Cluster,
     events::{self, Told},
     follow::Follow,
+    hotels::cpu_of,
     plain,
     world::{World, quiet},
 };
 
 const HOTELS: u32 = 20;
-const RESERVATIONS: usize = 3000;
+const RESERVATIONS: usize = 5000;
 const ROUNDS: usize = 3;
 
 pub async fn run() {
+    println!("throughput  {:>12} {:>12} {:>16}", "", "records/s", "CPU us/record");
     let (mut ours, mut plains) = (Vec::new(), Vec::new());
     for round in 0..ROUNDS {
         let world = world(&format!("bench-throughput-{round}"), HOTELS, |config| config).await;
@@ -30,15 +32,18 @@ pub async fn run() {
         ours.push(enricher(&world, &told).await);
         plains.push(plain_loop(&world, &told).await);
     }
-    let median = |figures: &mut Vec<f64>| {
-        figures.sort_by(f64::total_cmp);
-        figures[figures.len() / 2]
-    };
-    let (ours, plain) = (median(&mut ours), median(&mut plains));
-    println!(
-        "throughput  enricher {ours:.0} records/s, plain loop {plain:.0} records/s, ratio {:.2}\n",
-        ours / plain
-    );
+    let [ours, plain] = [("enricher", ours), ("plain loop", plains)].map(|(name, runs)| {
+        let (rate, cpu) = (median(runs.iter().map(|run| run.0)), median(runs.iter().map(|run| run.1)));
+        println!("            {name:>12} {rate:>12.0} {cpu:>16.1}");
+        rate
+    });
+    println!("            ratio {:.2}, medians of {ROUNDS} rounds\n", ours / plain);
+}
+
+pub fn median(figures: impl Iterator<Item = f64>) -> f64 {
+    let mut figures: Vec<_> = figures.collect();
+    figures.sort_by(f64::total_cmp);
+    figures[figures.len() / 2]
 }
 
 /// A simulator that answers at once, and requests without a limit.
@@ -87,17 +92,20 @@ pub async fn until_all(follow: &Follow, keys: usize) -> f64 {
     keys as f64 / ((last - first).max(1) as f64 / 1000.0)
 }
 
-async fn enricher(world: &World, told: &[Told]) -> f64 {
+/// Records per second, and microseconds of processor time for each.
+async fn enricher(world: &World, told: &[Told]) -> (f64, f64) {
     let bootstrap = Cluster::shared().bootstrap();
     events::write(&bootstrap, world, told);
     let follow = Follow::start(&bootstrap, &world.setup.topic("entities.reservations"), 12);
     let mut enricher = world.setup.launch_enricher();
-    let rate = until_all(&follow, told.iter().map(|told| told.ids.len()).sum()).await;
+    let records = told.iter().map(|told| told.ids.len()).sum();
+    let rate = until_all(&follow, records).await;
+    let cpu = cpu_of(enricher.pid()) * 1e6 / records as f64;
     enricher.kill();
-    rate
+    (rate, cpu)
 }
 
-async fn plain_loop(world: &World, told: &[Told]) -> f64 {
+async fn plain_loop(world: &World, told: &[Told]) -> (f64, f64) {
     let bootstrap = Cluster::shared().bootstrap();
     let topic = world.setup.topic("entities.customers");
     let batches = world.setup.dir().join("batches.json");
@@ -119,7 +127,9 @@ async fn plain_loop(world: &World, told: &[Told]) -> f64 {
         .stdin(Stdio::null())
         .spawn()
         .expect("the loop starts");
-    let rate = until_all(&follow, told.iter().map(|told| told.ids.len()).sum()).await;
+    let records = told.iter().map(|told| told.ids.len()).sum();
+    let rate = until_all(&follow, records).await;
+    let cpu = cpu_of(child.id() as i32) * 1e6 / records as f64;
     let _ = child.wait();
-    rate
+    (rate, cpu)
 }

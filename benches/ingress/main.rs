@@ -28,6 +28,10 @@ use std::{
 use load::{Figures, Load};
 use mews_bridge::{config::Config, kafka::embedded::Embedded};
 
+/// The bridge's own, so that both sides have the same.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() {
     let arguments: Vec<String> =
         std::env::args().skip(1).filter(|argument| !argument.starts_with("--")).collect();

@@ -3,7 +3,7 @@
 //! The record itself is kept beside what was read of it: parked or dead, an event is written again
 //! with its own key, value and headers, byte for byte.
 
-use std::{sync::Arc, time::SystemTime};
+use std::{borrow::Cow, sync::Arc, time::SystemTime};
 
 use bytes::Bytes;
 use serde::Deserialize;
@@ -42,8 +42,7 @@ impl Original {
     /// Bytes that it takes in memory, about.
     #[must_use]
     pub fn size(&self) -> usize {
-        let headers: usize = self.headers.iter().map(|(name, value)| name.len() + value.len()).sum();
-        self.key.len() + self.value.as_ref().map_or(0, Bytes::len) + headers
+        self.key.len() + self.value.as_ref().map_or(0, Bytes::len) + self.headers.size()
     }
 }
 
@@ -86,12 +85,12 @@ pub enum Unreadable {
 
 #[derive(Deserialize)]
 struct Value<'a> {
-    #[serde(rename = "EnterpriseId")]
-    enterprise_id: String,
-    #[serde(rename = "IntegrationId")]
-    integration_id: String,
-    #[serde(rename = "Discriminator")]
-    discriminator: String,
+    #[serde(rename = "EnterpriseId", borrow)]
+    enterprise_id: Cow<'a, str>,
+    #[serde(rename = "IntegrationId", borrow)]
+    integration_id: Cow<'a, str>,
+    #[serde(rename = "Discriminator", borrow)]
+    discriminator: Cow<'a, str>,
     #[serde(rename = "Value")]
     value: Named,
     #[serde(rename = "Entity", borrow)]
@@ -113,41 +112,57 @@ fn text<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Stri
     Ok(value.as_str().map(str::to_owned))
 }
 
+/// What a record's value asks for.
+struct Asked<'a> {
+    value: Value<'a>,
+    entity: Entity,
+    change: Change,
+    id: String,
+}
+
+impl<'a> Asked<'a> {
+    fn read(bytes: Option<&'a Bytes>) -> Result<Self, Unreadable> {
+        let bytes = bytes.ok_or_else(|| Unreadable::Value("there is none".to_owned()))?;
+        let mut value: Value<'_> =
+            serde_json::from_slice(bytes).map_err(|error| Unreadable::Value(error.to_string()))?;
+        let (entity, change) = spoken_of(&value.discriminator).ok_or(Unreadable::Discriminator)?;
+        let id = value.value.id.take().filter(|id| id::usable(id)).ok_or(Unreadable::Id)?;
+        Ok(Self { value, entity, change, id })
+    }
+
+    fn thread_id(&self) -> Option<Box<str>> {
+        let carried = || {
+            let carried = self.value.entity.filter(|_| self.entity == Entity::Messages)?;
+            serde_json::from_str::<Named>(carried.get()).ok()?.thread_id
+        };
+        self.value.value.thread_id.clone().or_else(carried).map(Into::into)
+    }
+}
+
 impl Event {
     /// Reads a record.
     ///
     /// # Errors
     /// The record and what is wrong with it.
     pub fn read(original: Original) -> Result<Self, Box<(Original, Unreadable)>> {
-        match Self::parts(&original) {
-            Ok(parts) => Ok(Self { original, ..parts }),
-            Err(unreadable) => Err(Box::new((original, unreadable))),
-        }
-    }
-
-    fn parts(original: &Original) -> Result<Self, Unreadable> {
-        let bytes = original.value.as_ref().ok_or_else(|| Unreadable::Value("there is none".to_owned()))?;
-        let value: Value<'_> =
-            serde_json::from_slice(bytes).map_err(|error| Unreadable::Value(error.to_string()))?;
-        let (entity, change) = spoken_of(&value.discriminator).ok_or(Unreadable::Discriminator)?;
-        let id = value.value.id.filter(|id| id::usable(id)).ok_or(Unreadable::Id)?;
-        let carried: Option<Named> = value
-            .entity
-            .filter(|_| entity == Entity::Messages)
-            .and_then(|raw| serde_json::from_str(raw.get()).ok());
-        let thread_id = value.value.thread_id.or_else(|| carried?.thread_id);
+        let bytes = original.value.clone();
+        let asked = match Asked::read(bytes.as_ref()) {
+            Ok(asked) => asked,
+            Err(unreadable) => return Err(Box::new((original, unreadable))),
+        };
+        let embedded = bytes.as_ref().zip(asked.value.entity);
         let accepted_at =
             original.headers.get("ce_time").and_then(|time| humantime::parse_rfc3339_weak(time).ok());
         Ok(Self {
-            enterprise_id: id::normal(&value.enterprise_id).into(),
-            integration_id: id::normal(&value.integration_id).into(),
-            entity,
-            id: id::normal(&id).into(),
-            change,
-            thread_id: thread_id.map(Into::into),
-            embedded: value.entity.map(|raw| bytes.slice_ref(raw.get().as_bytes())),
+            enterprise_id: id::normal(&asked.value.enterprise_id).into(),
+            integration_id: id::normal(&asked.value.integration_id).into(),
+            entity: asked.entity,
+            id: id::normal(&asked.id).into(),
+            change: asked.change,
+            thread_id: asked.thread_id(),
+            embedded: embedded.map(|(bytes, raw)| bytes.slice_ref(raw.get().as_bytes())),
             accepted_at: accepted_at.unwrap_or(original.timestamp),
-            original: original.clone(),
+            original,
         })
     }
 

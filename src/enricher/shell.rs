@@ -45,7 +45,6 @@ use crate::{
         group::{Consumed, Group, Happening},
     },
     telemetry::metrics::{DeadLetter, Stage, enricher::EventOutcome},
-    webhook::envelope::Headers,
 };
 use flow::Flow;
 pub use view::View;
@@ -56,6 +55,8 @@ const FETCHES_MAX: usize = 4096;
 const STEPS_MAX: usize = 512;
 /// How often it is looked at what nobody tells.
 const TICK: Duration = Duration::from_secs(1);
+/// How often it is looked at how much is taken in. Each look is at every partition.
+const REGULATE_EVERY: Duration = Duration::from_millis(20);
 /// How often offsets are committed.
 const COMMIT_EVERY: Duration = Duration::from_secs(1);
 /// First and longest wait before a producer that is down is restarted.
@@ -98,6 +99,7 @@ pub(super) struct Shell {
     probes: JoinSet<()>,
     commit_at: Instant,
     tick_at: Instant,
+    regulated_at: Instant,
     restart: Option<JoinHandle<Result<(), kafka::Error>>>,
     restart_at: Instant,
     restart_waits: Backoff,
@@ -144,6 +146,7 @@ impl Shell {
             probes: JoinSet::new(),
             commit_at: now,
             tick_at: now,
+            regulated_at: now,
             restart: None,
             restart_at: now,
             restart_waits: Backoff::new(RESTART_WAITS.0, RESTART_WAITS.1),
@@ -209,7 +212,10 @@ impl Shell {
             self.commit_at = now + COMMIT_EVERY;
             self.commit();
         }
-        self.regulate(now);
+        if now.duration_since(self.regulated_at) >= REGULATE_EVERY {
+            self.regulated_at = now;
+            self.regulate(now);
+        }
         if now >= self.tick_at {
             self.tick_at = now + TICK;
             self.late.retain(|(at, _)| now.duration_since(*at) < DOUBT);
@@ -223,7 +229,9 @@ impl Shell {
             return until.min(tick);
         }
         let fetch = self.coalescer.wake_at().filter(|_| self.may_fetch());
-        [fetch, self.outbox.wake_at().map(|at| at.max(now + Duration::from_millis(10)))]
+        // What happened since it was last looked at may let partitions flow again.
+        let regulate = (self.regulated_at < now).then(|| self.regulated_at + REGULATE_EVERY);
+        [fetch, regulate, self.outbox.wake_at().map(|at| at.max(now + Duration::from_millis(10)))]
             .into_iter()
             .flatten()
             .chain([tick, self.commit_at.max(now + Duration::from_millis(10))])

@@ -41,6 +41,15 @@ impl Headers {
         self.ends.push((name.into(), self.values.len()));
     }
 
+    /// Adds one as it was read from a record; what is not UTF-8 in it is replaced. Those of an
+    /// [`Envelope`] take no memory for their names.
+    pub fn take(&mut self, name: &str, value: &[u8]) {
+        self.values.push_str(&String::from_utf8_lossy(value));
+        let known = NAMES.iter().find(|known| **known == name);
+        let name = known.map_or_else(|| Cow::Owned(name.to_owned()), |known| Cow::Borrowed(*known));
+        self.ends.push((name, self.values.len()));
+    }
+
     /// How many there are.
     #[must_use]
     pub fn len(&self) -> usize {
@@ -114,6 +123,20 @@ pub fn event_id(delivery: Uuid, index: usize) -> String {
     format!("{delivery}-{index}")
 }
 
+/// The headers of an [`Envelope`], in their order.
+const NAMES: [&str; 11] = [
+    "content-type",
+    "ce_specversion",
+    "ce_id",
+    "ce_source",
+    "ce_type",
+    "ce_subject",
+    "ce_time",
+    "ce_enterpriseid",
+    "ce_integrationid",
+    "ce_partitionkey",
+    "traceparent",
+];
 /// Room for the headers of an [`Envelope`] and some of the caller's own.
 const HEADERS: usize = 13;
 /// Room for their values, as Mews's ids and names are.
@@ -151,6 +174,16 @@ mod tests {
     use std::time::Duration;
 
     #[test]
+    fn headers_that_were_read_are_those_that_were_written() {
+        let mut headers = Headers::default();
+        headers.take("ce_id", b"d-3");
+        headers.take("odd", &[b'a', 0xff]);
+        let shown: Vec<_> = headers.iter().collect();
+        assert_eq!(shown, [("ce_id", "d-3"), ("odd", "a\u{fffd}")]);
+        assert!(matches!(headers.ends[0].0, Cow::Borrowed(_)));
+    }
+
+    #[test]
     fn headers_are_those_of_the_binding() {
         let envelope = Envelope {
             content_type: JSON,
@@ -167,6 +200,7 @@ mod tests {
         let headers = envelope.headers();
         let shown: Vec<_> = headers.iter().map(|(name, value)| format!("{name}={value}")).collect();
         assert_eq!(headers.size() + headers.len(), shown.concat().len());
+        assert!(headers.iter().all(|(name, _)| NAMES.contains(&name)));
         assert_eq!(headers.get("ce_type"), Some("com.mews.connector.CustomerAdded"));
         assert_eq!(
             shown,

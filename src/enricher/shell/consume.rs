@@ -56,16 +56,11 @@ fn updated_of(entity: &[u8]) -> Option<SystemTime> {
 }
 
 fn original(record: Consumed) -> Original {
-    let headers: Headers = record
-        .headers
-        .into_iter()
-        .map(|(name, value)| (name, String::from_utf8_lossy(&value).into_owned()))
-        .collect();
     Original {
         origin: Origin { topic: record.topic, partition: record.partition, offset: record.offset },
         key: record.key.unwrap_or_default(),
         value: record.value,
-        headers,
+        headers: record.headers,
         timestamp: record.timestamp.unwrap_or(SystemTime::UNIX_EPOCH),
     }
 }

@@ -7,6 +7,8 @@ use std::{
 
 use bytes::Bytes;
 
+use crate::webhook::envelope::Headers;
+
 /// A partition of a topic.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Place {
@@ -29,8 +31,8 @@ pub struct Consumed {
     pub key: Option<Bytes>,
     /// Its value; None is a tombstone.
     pub value: Option<Bytes>,
-    /// Its headers, in their order.
-    pub headers: Vec<(String, Bytes)>,
+    /// Its headers, in their order; what is not UTF-8 in them is replaced.
+    pub headers: Headers,
     /// When it was written, as its topic counts.
     pub timestamp: Option<SystemTime>,
 }

@@ -21,7 +21,7 @@ use rdkafka::{
     Message as _, TopicPartitionList,
     consumer::{BaseConsumer, Consumer as _},
     error::{KafkaResult, RDKafkaErrorCode as Code},
-    message::{BorrowedMessage, Headers as _},
+    message::{BorrowedHeaders, BorrowedMessage, Headers as _},
 };
 use tokio::sync::oneshot;
 
@@ -32,6 +32,7 @@ use super::{
     options::Spoken,
     thread::Parts,
 };
+use crate::webhook::envelope::Headers;
 
 /// How long a poll waits; an order waits as long for its turn.
 const POLL: Duration = Duration::from_millis(20);
@@ -233,8 +234,11 @@ impl<'a> Member<'a> {
         let mut batch = std::mem::take(&mut self.batch);
         self.batch_bytes = 0;
         batch.retain(|record| self.assignment.takes(&record.place()));
+        for run in batch.chunk_by(|one, next| Arc::ptr_eq(&one.topic, &next.topic)) {
+            let consumed = &self.parts.metrics.consumed_records;
+            consumed.with_label_values(&[&*run[0].topic]).inc_by(run.len() as u64);
+        }
         for record in &batch {
-            self.parts.metrics.consumed_records.with_label_values(&[&*record.topic]).inc();
             if let Some(replay) = self.assignment.replay(&record.place()) {
                 replay.passed(record.offset);
             }
@@ -308,7 +312,6 @@ impl<'a> Member<'a> {
 fn consumed(message: &BorrowedMessage<'_>, settings: &super::Settings) -> Consumed {
     let mut topics = settings.topics.iter().chain(&settings.replayed);
     let topic = topics.find(|topic| ***topic == *message.topic());
-    let headers = message.headers().into_iter().flat_map(|headers| headers.iter());
     let millis = message.timestamp().to_millis().and_then(|millis| u64::try_from(millis).ok());
     Consumed {
         topic: topic.map_or_else(|| message.topic().into(), Arc::clone),
@@ -316,17 +319,22 @@ fn consumed(message: &BorrowedMessage<'_>, settings: &super::Settings) -> Consum
         offset: message.offset(),
         key: message.key().map(Bytes::copy_from_slice),
         value: message.payload().map(Bytes::copy_from_slice),
-        headers: headers
-            .map(|header| {
-                let value = header.value.unwrap_or_default();
-                (header.key.to_owned(), Bytes::copy_from_slice(value))
-            })
-            .collect(),
+        headers: message.headers().map(headers).unwrap_or_default(),
         timestamp: millis.map(|millis| SystemTime::UNIX_EPOCH + Duration::from_millis(millis)),
     }
 }
 
+fn headers(read: &BorrowedHeaders) -> Headers {
+    let bytes = read.iter().map(|header| header.value.map_or(0, <[u8]>::len)).sum();
+    let mut headers = Headers::with_capacity(read.count(), bytes);
+    for header in read.iter() {
+        headers.take(header.key, header.value.unwrap_or_default());
+    }
+    headers
+}
+
 fn size(record: &Consumed) -> usize {
-    let headers: usize = record.headers.iter().map(|(name, value)| name.len() + value.len()).sum();
-    record.key.as_ref().map_or(0, Bytes::len) + record.value.as_ref().map_or(0, Bytes::len) + headers
+    record.key.as_ref().map_or(0, Bytes::len)
+        + record.value.as_ref().map_or(0, Bytes::len)
+        + record.headers.size()
 }
