@@ -12,7 +12,7 @@
 //!    kafka         settings, topics, producer, consumer group
 //!    connector     asks the Connector API, within each access token's budget
 //!    credentials   secrets sealed, what is known of integrations and which access token counts
-//! 1  telemetry     metrics, logs, health;  shutdown  backoff  secret  reload  duration  size
+//! 1  telemetry     metrics, logs, health;  shutdown  backoff  secret  reload  duration  size  hash
 //! 0  webhook       what Mews sends, what Kafka gets
 //! ```
 //!
@@ -27,6 +27,7 @@ pub mod connector;
 pub mod credentials;
 pub mod duration;
 pub mod enricher;
+pub mod hash;
 pub mod ingress;
 pub mod journal;
 pub mod kafka;

@@ -132,7 +132,8 @@ impl Enrichment {
         let client = Client::new(&config.connector, client_token, metrics.connector.clone())
             .map_err(|error| Failure::configuration(&error))?;
         let (reports_in, reports) = tokio::sync::mpsc::unbounded_channel();
-        let producer = Producer::start(&config.kafka, metrics.kafka.clone(), reports_in)
+        let large_batches = config.kafka.clone().in_large_batches();
+        let producer = Producer::start(&large_batches, metrics.kafka.clone(), reports_in)
             .map(Arc::new)
             .map_err(|error| Failure::configuration(&error))?;
         let view = View::default();

@@ -9,7 +9,7 @@
 //! (contract 3.5); a record without a usable id is counted and left out, and the others are not held up
 //! by it. A member that is missing and one that is null are the same.
 
-use std::{borrow::Cow, collections::HashSet, fmt, time::SystemTime};
+use std::{borrow::Cow, fmt, time::SystemTime};
 
 use bytes::Bytes;
 use serde::{
@@ -19,7 +19,7 @@ use serde::{
 use serde_json::value::RawValue;
 
 use super::operation::{Operation, Records};
-use crate::webhook::id;
+use crate::{hash::HashSet, webhook::id};
 
 /// What a request brought.
 #[derive(Clone, Debug, Default)]
@@ -39,8 +39,6 @@ pub struct Answer {
 pub struct Record {
     /// `Id`, in the one spelling of ids.
     pub id: String,
-    /// `EnterpriseId`, where the record has one (contract 4.9).
-    pub enterprise_id: Option<String>,
     /// `UpdatedUtc`, to the nanosecond. Two changes may share a value.
     pub updated: Option<SystemTime>,
     /// The record as it stood in the answer. It keeps the whole answer in memory.
@@ -69,7 +67,8 @@ pub(super) fn read(operation: Operation, body: &Bytes) -> Result<Read, serde_jso
     let found = Members(operation.row().records).deserialize(&mut json)?;
     json.end()?;
     let mut records = Vec::with_capacity(found.records.len());
-    let mut ids = HashSet::with_capacity(found.records.len());
+    let mut ids = HashSet::default();
+    ids.reserve(found.records.len());
     let mut unusable = 0;
     for raw in &found.records {
         match record(raw, body) {
@@ -84,26 +83,23 @@ pub(super) fn read(operation: Operation, body: &Bytes) -> Result<Read, serde_jso
 
 fn record(raw: &RawValue, body: &Bytes) -> Option<Record> {
     #[derive(Deserialize)]
+    struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
+    #[derive(Deserialize)]
     #[serde(rename_all = "PascalCase")]
     struct Head<'a> {
         #[serde(borrow)]
         id: Cow<'a, str>,
         #[serde(borrow, default)]
-        enterprise_id: Option<&'a RawValue>,
-        #[serde(borrow, default)]
         updated_utc: Option<&'a RawValue>,
     }
-    let text = |raw: Option<&RawValue>| serde_json::from_str::<String>(raw?.get()).ok();
     let head: Head<'_> = serde_json::from_str(raw.get()).ok()?;
     if !id::usable(&head.id) {
         return None;
     }
+    let updated = head.updated_utc.and_then(|raw| serde_json::from_str::<Text<'_>>(raw.get()).ok());
     Some(Record {
         id: id::normal(&head.id).into_owned(),
-        enterprise_id: text(head.enterprise_id)
-            .filter(|enterprise| id::usable(enterprise))
-            .map(|enterprise| id::normal(&enterprise).into_owned()),
-        updated: text(head.updated_utc).and_then(|time| humantime::parse_rfc3339(&time).ok()),
+        updated: updated.and_then(|Text(time)| humantime::parse_rfc3339(&time).ok()),
         bytes: body.slice_ref(raw.get().as_bytes()),
     })
 }
@@ -214,21 +210,19 @@ mod tests {
     }
 
     #[test]
-    fn a_record_says_whose_it_is_and_when_it_changed() {
-        let body = r#"{"Resources":[{"Id":"851DF8C8-90F2-4C4A-8E01-A4FC46B25178","EnterpriseId":"E","UpdatedUtc":"1970-01-01T00:00:01.123456789Z"},
-            {"Id":"b","EnterpriseId":null,"UpdatedUtc":"1970-01-01T00:00:02Z"},{"Id":"c","UpdatedUtc":"soon","EnterpriseId":7}]}"#;
+    fn a_record_says_which_it_is_and_when_it_changed() {
+        let body = r#"{"Resources":[{"Id":"851DF8C8-90F2-4C4A-8E01-A4FC46B25178","UpdatedUtc":"1970-01-01T00:00:01.123456789Z"},
+            {"Id":"b","UpdatedUtc":"1970-01-01T00:00:02\u005a"},{"Id":"c","UpdatedUtc":"soon"},{"Id":"d","UpdatedUtc":7}]}"#;
         let read = read_text(Operation::Resources, body).unwrap();
-        assert_eq!(ids(&read), ["851df8c8-90f2-4c4a-8e01-a4fc46b25178", "b", "c"]);
+        assert_eq!(ids(&read), ["851df8c8-90f2-4c4a-8e01-a4fc46b25178", "b", "c", "d"]);
         let nanos = |record: &Record| {
             Some(record.updated?.duration_since(SystemTime::UNIX_EPOCH).unwrap().as_nanos())
         };
         let records = &read.answer.records;
         assert_eq!(
             records.iter().map(nanos).collect::<Vec<_>>(),
-            [Some(1_123_456_789), Some(2_000_000_000), None]
+            [Some(1_123_456_789), Some(2_000_000_000), None, None]
         );
-        assert_eq!(records[0].enterprise_id.as_deref(), Some("E"));
-        assert_eq!((&records[1].enterprise_id, &records[2].enterprise_id), (&None, &None));
     }
 
     #[test]

@@ -14,7 +14,7 @@ mod holds;
 mod lane;
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -27,6 +27,7 @@ use super::{
     event::{Event, Origin},
     fetch,
 };
+use crate::hash::{HashMap, HashSet};
 
 /// Batches of one lane that are under way at most.
 const BATCHES_MAX: usize = 4;
@@ -56,8 +57,8 @@ pub struct Group {
 /// Events that one fetch answers.
 #[derive(Clone, Debug)]
 pub struct Round {
-    /// The newest of them.
-    pub newest: Event,
+    /// The newest of them; apart, for rounds are moved often and lie in tables.
+    pub newest: Box<Event>,
     /// Whether one of them said that the entity was deleted.
     pub change: Change,
     /// Where each was read; those that were parked are not among them.
@@ -155,7 +156,7 @@ impl Round {
             since: now,
             attempt: fetch::Round::First,
             tries: 0,
-            newest: event,
+            newest: Box::new(event),
         }
     }
 
@@ -192,8 +193,8 @@ impl Coalescer {
     pub fn new(settings: Settings) -> Self {
         Self {
             settings,
-            entries: HashMap::new(),
-            lanes: HashMap::new(),
+            entries: HashMap::default(),
+            lanes: HashMap::default(),
             agenda: BTreeSet::new(),
             numbers: BTreeMap::new(),
             next_number: 0,

@@ -25,13 +25,14 @@ const AGAIN: Duration = Duration::from_secs(2);
 /// How often it is looked whether the topic has other partitions than before.
 const LOOK_EVERY: Duration = Duration::from_secs(60);
 
-const SETTINGS: [(&str, &str); 5] = [
+const SETTINGS: [(&str, &str); 6] = [
     // librdkafka wants a name even where there is no group to join.
     ("group.id", "mews-bridge-credentials"),
     ("enable.auto.commit", "false"),
     ("enable.auto.offset.store", "false"),
     ("auto.offset.reset", "earliest"),
     ("queued.max.messages.kbytes", "1024"),
+    ("fetch.queue.backoff.ms", "20"),
 ];
 
 pub(super) struct Parts {

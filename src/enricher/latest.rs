@@ -5,13 +5,14 @@
 //! news. Pure.
 
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::VecDeque,
     hash::{DefaultHasher, Hash as _, Hasher as _},
     sync::Arc,
     time::SystemTime,
 };
 
 use super::entity::Entity;
+use crate::hash::HashMap;
 
 /// Entities that are remembered.
 const REMEMBERED_MAX: usize = 200_000;

@@ -10,20 +10,17 @@
 //! none. The span is what a crash would repeat at most, and what is remembered; its owner pauses a
 //! partition whose span is too long. Pure.
 
-use std::{
-    collections::{BTreeMap, VecDeque},
-    sync::Arc,
-    time::SystemTime,
-};
+use std::{collections::VecDeque, sync::Arc, time::SystemTime};
 
 use super::event::Origin;
+use crate::hash::HashMap;
 
 /// A partition of a topic.
 pub type Partition = (Arc<str>, i32);
 
 /// The records of all assigned partitions that were taken and are not committed.
 #[derive(Debug, Default)]
-pub struct Offsets(BTreeMap<Partition, Taken>);
+pub struct Offsets(HashMap<Partition, Taken>);
 
 #[derive(Debug, Default)]
 struct Taken {
@@ -123,6 +120,8 @@ impl Offsets {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::*;
     use proptest::prelude::*;
 

@@ -6,7 +6,7 @@
 //! large gets its records one by one: then the refusal speaks of the record. Pure.
 
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::VecDeque,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -18,6 +18,7 @@ use super::{
     event::Origin,
 };
 use crate::{
+    hash::HashMap,
     kafka::{Record, Refusal, Report, SendError},
     telemetry::metrics::DeadLetter,
 };
@@ -131,13 +132,13 @@ impl Outbox {
     #[must_use]
     pub fn new(give_up_topic_after: Duration) -> Self {
         Self {
-            open: HashMap::new(),
+            open: HashMap::default(),
             ready: VecDeque::new(),
-            lone: HashMap::new(),
-            in_flight: HashMap::new(),
-            took_at: HashMap::new(),
-            unavailable_since: HashMap::new(),
-            newest: HashMap::new(),
+            lone: HashMap::default(),
+            in_flight: HashMap::default(),
+            took_at: HashMap::default(),
+            unavailable_since: HashMap::default(),
+            newest: HashMap::default(),
             next: 0,
             give_up_topic_after,
         }

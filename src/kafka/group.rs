@@ -35,7 +35,7 @@ use tokio::sync::{
     oneshot,
 };
 
-pub use happening::{Consumed, Happening, Place, Release};
+pub use happening::{Batch, Consumed, Happening, Place, Release};
 
 use super::{Config, Error};
 use crate::telemetry::metrics;
@@ -43,7 +43,7 @@ use outbox::Outbox;
 use standing::Standing;
 
 /// Batches of records that wait for their owner.
-const BATCHES_MAX: usize = 32;
+const BATCHES_MAX: usize = 256;
 /// How long the end of a membership may take: the release, the commit, the farewell.
 const END_WITHIN: Duration = Duration::from_secs(12);
 

@@ -5,7 +5,6 @@
 //! and no report of that instance comes any more. librdkafka's own late reports find no ticket.
 
 use std::{
-    collections::HashMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Instant,
 };
@@ -16,7 +15,7 @@ use super::{
     producer::{Placed, Report},
     refusal::Refusal,
 };
-use crate::telemetry::metrics::Class;
+use crate::{hash::HashMap, telemetry::metrics::Class};
 
 /// One record that is on its way.
 #[derive(Debug)]
@@ -42,7 +41,7 @@ pub(super) struct Ledger {
 
 impl Ledger {
     pub(super) fn new(reports: UnboundedSender<Report>) -> Self {
-        Self { open: Mutex::new(Some(HashMap::new())), reports }
+        Self { open: Mutex::new(Some(HashMap::default())), reports }
     }
 
     /// Takes a ticket in, before the client can report it.

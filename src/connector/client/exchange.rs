@@ -16,6 +16,9 @@ use crate::{
 /// Longest refusal that is read; what Mews says is a line.
 const REFUSAL_BYTES_MAX: usize = 64 * 1024;
 
+/// Memory that an answer gets on its word; a thousand reservations take two megabytes.
+const EXPECTED_BYTES_MAX: usize = 4 << 20;
+
 /// Sends and receives within the deadline.
 pub(super) async fn exchange(
     post: RequestBuilder,
@@ -75,7 +78,9 @@ impl Failure {
 
 /// Reads until the end or the limit; a packed answer is counted as it is unpacked.
 async fn read(mut response: Response, bytes_max: usize) -> Result<Body, Failure> {
-    let mut body = BytesMut::new();
+    // As large as the answer says it is, within reason: growing copies it several times.
+    let said = response.content_length().and_then(|bytes| usize::try_from(bytes).ok()).unwrap_or_default();
+    let mut body = BytesMut::with_capacity(said.min(bytes_max).min(EXPECTED_BYTES_MAX));
     while let Some(chunk) = response.chunk().await.map_err(Failure::of)? {
         if body.len() + chunk.len() > bytes_max {
             return Ok(Body::TooLarge);

@@ -3,13 +3,14 @@
 //! Guarantees: an id leaves the open ones once, when its first record comes; records of other ids are left
 //! out. Spellings of one id are asked for once and settled together.
 
-use std::{collections::HashMap, sync::Arc};
+use std::sync::Arc;
 
 use bytes::Bytes;
 
 use super::{Found, Wanted};
 use crate::{
     connector::{Operation, Record},
+    hash::HashMap,
     webhook::id,
 };
 
@@ -33,7 +34,7 @@ pub struct Settled {
 
 impl Account {
     pub fn new(wanted: &[Wanted]) -> Self {
-        let mut account = Self { order: Vec::new(), open: HashMap::new(), found: Vec::new() };
+        let mut account = Self { order: Vec::new(), open: HashMap::default(), found: Vec::new() };
         for Wanted { id: asked, .. } in wanted {
             let normal = normal(asked);
             let spellings = account.open.entry(normal.clone()).or_default();
@@ -112,7 +113,7 @@ mod tests {
 
     fn record(id: String) -> Record {
         let bytes = Bytes::from(format!(r#"{{"Id":"{id}"}}"#));
-        Record { id, enterprise_id: None, updated: None, bytes }
+        Record { id, updated: None, bytes }
     }
 
     #[test]

@@ -1,11 +1,13 @@
 //! What a member of a group tells its owner.
 
 use std::{
+    ops::Deref,
     sync::{Arc, mpsc::Sender},
     time::SystemTime,
 };
 
 use bytes::Bytes;
+use tokio::sync::OwnedSemaphorePermit;
 
 use crate::webhook::envelope::Headers;
 
@@ -37,11 +39,48 @@ pub struct Consumed {
     pub timestamp: Option<SystemTime>,
 }
 
+/// Records that were read, in order per partition. Until it is dropped, their bytes are counted as waiting
+/// for their owner.
+#[derive(Debug)]
+pub struct Batch {
+    records: Vec<Consumed>,
+    _room: OwnedSemaphorePermit,
+}
+
+impl Batch {
+    pub(super) const fn new(records: Vec<Consumed>, room: OwnedSemaphorePermit) -> Self {
+        Self { records, _room: room }
+    }
+}
+
+impl Deref for Batch {
+    type Target = [Consumed];
+
+    fn deref(&self) -> &[Consumed] {
+        &self.records
+    }
+}
+
+impl IntoIterator for Batch {
+    type Item = Consumed;
+    type IntoIter = std::vec::IntoIter<Consumed>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.records.into_iter()
+    }
+}
+
 impl Consumed {
     /// Where it was read.
     #[must_use]
     pub fn place(&self) -> Place {
         Place { topic: Arc::clone(&self.topic), partition: self.partition }
+    }
+
+    /// Bytes of its key, value and headers.
+    pub(super) fn size(&self) -> usize {
+        let of = |bytes: &Option<Bytes>| bytes.as_ref().map_or(0, Bytes::len);
+        of(&self.key) + of(&self.value) + self.headers.size()
     }
 
     pub(super) fn is_of(&self, place: &Place) -> bool {
@@ -54,8 +93,8 @@ impl Consumed {
 pub enum Happening {
     /// Partitions that are this member's from now on, beside those it has.
     Assigned(Vec<Place>),
-    /// Records, in order per partition.
-    Records(Vec<Consumed>),
+    /// Records.
+    Records(Batch),
     /// Partitions that are asked back. They are kept until the release, for at most 5 s.
     Revoked {
         /// Those that go; records of theirs that are still in work are to be finished or dropped.

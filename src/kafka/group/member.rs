@@ -191,10 +191,9 @@ impl<'a> Member<'a> {
     /// While the owner has no room nothing is fetched; what librdkafka had ahead it fetches again, so
     /// flowing on waits for more than a little room.
     fn make_room(&mut self) {
-        let room = self.parts.outbox.room();
-        if room == 0 {
+        if !self.parts.outbox.has_room() {
             self.is_stalled = true;
-        } else if room >= self.parts.outbox.half() {
+        } else if self.parts.outbox.is_half_empty() {
             self.is_stalled = false;
         }
         let (stop, flow) = self.assignment.turn(self.is_stalled);
@@ -210,7 +209,7 @@ impl<'a> Member<'a> {
             match self.consumer.poll(wait) {
                 Some(Ok(message)) => {
                     let consumed = consumed(&message, &self.parts.settings);
-                    self.batch_bytes += size(&consumed);
+                    self.batch_bytes += consumed.size();
                     self.batch.push(consumed);
                 }
                 // The context was told.
@@ -228,7 +227,7 @@ impl<'a> Member<'a> {
 
     /// Hands the batch over, if there is room, and says which replays are over with it.
     fn hand_over(&mut self, is_idle: bool) {
-        if self.parts.outbox.room() == 0 {
+        if !self.parts.outbox.has_room() {
             return;
         }
         let mut batch = std::mem::take(&mut self.batch);
@@ -244,7 +243,7 @@ impl<'a> Member<'a> {
             }
         }
         if !batch.is_empty() {
-            self.parts.tell(Happening::Records(batch));
+            self.parts.outbox.hand_over(batch);
         }
         let is_flowing = is_idle && !self.is_stalled;
         for (place, is_paused, replay) in self.assignment.replays() {
@@ -331,10 +330,4 @@ fn headers(read: &BorrowedHeaders) -> Headers {
         headers.take(header.key, header.value.unwrap_or_default());
     }
     headers
-}
-
-fn size(record: &Consumed) -> usize {
-    record.key.as_ref().map_or(0, Bytes::len)
-        + record.value.as_ref().map_or(0, Bytes::len)
-        + record.headers.size()
 }

@@ -15,7 +15,7 @@ pub(super) enum Spoken {
     Classic,
 }
 
-const BOTH: [(&str, &str); 8] = [
+const BOTH: [(&str, &str); 10] = [
     // What is stored is committed by librdkafka: now and then, and before a partition is let go. A commit
     // of one's own would end unheard: rdkafka tells only the end of these (rust-rdkafka, issue 856).
     ("enable.auto.commit", "true"),
@@ -27,6 +27,10 @@ const BOTH: [(&str, &str); 8] = [
     ("topic.metadata.refresh.interval.ms", "5000"),
     // What is fetched ahead is memory, and is fetched again after a pause.
     ("queued.max.messages.kbytes", "16384"),
+    // A fetch that finds nothing yet holds up what is let flow after a pause.
+    ("fetch.wait.max.ms", "100"),
+    // When so much is ahead, the next fetch waits for so long; librdkafka's own second is an idle one.
+    ("fetch.queue.backoff.ms", "20"),
     // Lag, and whether the member is settled, are known by them.
     ("statistics.interval.ms", "1000"),
 ];

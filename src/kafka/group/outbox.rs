@@ -3,20 +3,36 @@
 //! Guarantees: happenings are told in the order they happened; records are only put in when there is room
 //! for them, so all that can pile up are notices, a few per partition, whatever the owner does.
 
-use std::collections::VecDeque;
+use std::{collections::VecDeque, sync::Arc};
 
-use tokio::sync::mpsc::{Sender, error::TrySendError};
+use tokio::sync::{
+    Semaphore,
+    mpsc::{Sender, error::TrySendError},
+};
 
-use super::{Happening, Place};
+use super::{Consumed, Happening, Place, happening::Batch};
+
+/// Records that wait for their owner, in KiB of their keys, values and headers; the last that found room
+/// may be larger than it was.
+const ROOM_KIB: u32 = 32 * 1024;
 
 pub(super) struct Outbox {
     sender: Sender<Happening>,
     waiting: VecDeque<Happening>,
+    room: Arc<Semaphore>,
 }
 
 impl Outbox {
-    pub(super) const fn new(sender: Sender<Happening>) -> Self {
-        Self { sender, waiting: VecDeque::new() }
+    pub(super) fn new(sender: Sender<Happening>) -> Self {
+        Self { sender, waiting: VecDeque::new(), room: Arc::new(Semaphore::new(ROOM_KIB as usize)) }
+    }
+
+    /// Hands records over; there has to be room.
+    pub(super) fn hand_over(&mut self, records: Vec<Consumed>) {
+        let kib = records.iter().map(Consumed::size).sum::<usize>().div_ceil(1024);
+        let kib = u32::try_from(kib.min(self.room.available_permits())).unwrap_or(ROOM_KIB);
+        let room = Arc::clone(&self.room).try_acquire_many_owned(kib).expect("nobody else takes of it");
+        self.push(Happening::Records(Batch::new(records, room)));
     }
 
     /// Tells it now, or when all before it is told.
@@ -36,14 +52,16 @@ impl Outbox {
         }
     }
 
-    /// How many more can be told at once: none while something waits.
-    pub(super) fn room(&self) -> usize {
-        if self.waiting.is_empty() { self.sender.capacity() } else { 0 }
+    /// Whether records can be handed over: not while something waits.
+    pub(super) fn has_room(&self) -> bool {
+        self.waiting.is_empty() && self.sender.capacity() > 0 && self.room.available_permits() > 0
     }
 
-    /// Half of the room there can be.
-    pub(super) fn half(&self) -> usize {
-        self.sender.max_capacity() / 2
+    /// Whether half of all room is free.
+    pub(super) fn is_half_empty(&self) -> bool {
+        self.waiting.is_empty()
+            && self.sender.capacity() >= self.sender.max_capacity() / 2
+            && self.room.available_permits() >= ROOM_KIB as usize / 2
     }
 
     /// Whether there is nobody to tell.
@@ -77,6 +95,7 @@ impl Outbox {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::webhook::envelope::Headers;
 
     fn places(partitions: std::ops::Range<i32>) -> Vec<Place> {
         partitions.map(|partition| Place { topic: "t".into(), partition }).collect()
@@ -88,11 +107,11 @@ mod tests {
         let mut outbox = Outbox::new(sender);
         outbox.push(Happening::Assigned(places(0..1)));
         outbox.push(Happening::Lost(places(0..1)));
-        assert_eq!(outbox.room(), 0);
+        assert!(!outbox.has_room());
         assert!(matches!(receiver.try_recv(), Ok(Happening::Assigned(_))));
         outbox.pump();
         assert!(matches!(receiver.try_recv(), Ok(Happening::Lost(_))));
-        assert_eq!(outbox.room(), 1);
+        assert!(outbox.has_room());
     }
 
     #[test]
@@ -106,6 +125,33 @@ mod tests {
         assert!(matches!(receiver.try_recv(), Ok(Happening::Assigned(told)) if told == places(0..2)));
         outbox.pump();
         assert!(matches!(receiver.try_recv(), Ok(Happening::Assigned(told)) if told == places(3..4)));
-        assert_eq!(outbox.room(), 1);
+        assert!(outbox.has_room());
+    }
+
+    #[tokio::test]
+    async fn records_take_room_by_their_bytes_until_their_owner_has_them() {
+        let (sender, mut receiver) = tokio::sync::mpsc::channel(100);
+        let mut outbox = Outbox::new(sender);
+        let record = |kib: u32| Consumed {
+            topic: "t".into(),
+            partition: 0,
+            offset: 0,
+            key: None,
+            value: Some(vec![0; kib as usize * 1024].into()),
+            headers: Headers::default(),
+            timestamp: None,
+        };
+        outbox.hand_over(vec![record(ROOM_KIB / 2)]);
+        assert!(outbox.has_room() && outbox.is_half_empty());
+        outbox.hand_over(vec![record(1)]);
+        assert!(outbox.has_room() && !outbox.is_half_empty());
+        outbox.hand_over(vec![record(ROOM_KIB)]);
+        assert!(!outbox.has_room());
+        for _ in 0..2 {
+            receiver.recv().await.unwrap();
+        }
+        assert!(outbox.is_half_empty());
+        receiver.recv().await.unwrap();
+        assert_eq!(outbox.room.available_permits(), ROOM_KIB as usize);
     }
 }

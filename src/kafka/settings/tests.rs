@@ -33,6 +33,16 @@ fn defaults_lie_under_the_properties_of_the_user() {
 }
 
 #[test]
+fn large_batches_are_a_default_too() {
+    let of = |text: &str| {
+        let config = read(text).in_large_batches();
+        (config.producer().unwrap().get("linger.ms").map(str::to_owned), config.limits().unwrap().batch_bytes)
+    };
+    assert_eq!(of(""), (Some("50".to_owned()), 1_000_000));
+    assert_eq!(of("properties.linger.ms = 1\nproperties.'batch.size' = 5000"), (Some("1".to_owned()), 5000));
+}
+
+#[test]
 fn a_property_that_would_break_a_promise_is_refused_in_every_spelling() {
     for (property, named) in [
         ("enable.idempotence = false", "enable.idempotence must be true"),
