@@ -198,7 +198,7 @@ async fn ctrl_c_ends_the_demo_with_every_event_accounted_for_although_mews_was_o
         let answer = simulator.post(&knobs, body).await.expect("an answer");
         assert_eq!(answer.status, 200, "{}", answer.text());
     };
-    turn(r#"{"errors":0.2,"throttles":0.1,"latency":"200ms","heavy_ids":5}"#).await;
+    turn(r#"{"errors":0.2,"throttles":0.1,"latency":"200ms","heavy_ids":20}"#).await;
     // From 10 s on.
     demo.until("\n  1").await;
     turn(r#"{"errors":0,"throttles":0,"latency":null,"heavy_ids":null}"#).await;

@@ -398,7 +398,8 @@ async fn who_does_not_read_stays_a_member_and_holds_nobody_up_for_long() {
             scene = scene.with("session.timeout.ms", "6000");
         }
         scene.create("a", 2);
-        scene.write("a", 0, 30_000);
+        // More than the channel holds.
+        scene.write("a", 0, 150_000);
         scene.write("a", 1, 10);
         let mut lazy = scene.member(&["a"], &[]);
         until("the channel is full", WITHIN, || lazy.happenings.len() == lazy.happenings.max_capacity())
