@@ -6,7 +6,7 @@ use clap::{Parser as _, error::ErrorKind};
 use mews_bridge::app::{self, Arguments, Exit};
 
 /// Records are allocated on one thread and freed on another, which the C library's allocator is slow
-/// at; this one serves librdkafka too.
+/// at (benches/ingress, benches/enricher); this one serves librdkafka too.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
