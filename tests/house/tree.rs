@@ -13,8 +13,13 @@ pub fn root() -> &'static Path {
 
 /// All files under `src`, sorted.
 pub fn source_files() -> Vec<PathBuf> {
+    rust_files("src")
+}
+
+/// All files of Rust in a folder and below, sorted.
+pub fn rust_files(folder: &str) -> Vec<PathBuf> {
     let mut files = Vec::new();
-    let mut folders = vec![root().join("src")];
+    let mut folders = vec![root().join(folder)];
     while let Some(folder) = folders.pop() {
         for entry in fs::read_dir(folder).expect("source folders can be read") {
             let path = entry.expect("a folder entry").path();
