@@ -101,16 +101,29 @@ async fn an_entity_that_changes_during_its_fetch_a_hundred_times_ends_as_it_is()
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_hundred_updates_within_the_window_are_one_request() {
-    let world = World::on(&crate::cluster::Cluster::shared().bootstrap(), "ids-window", quiet(), |setup| {
-        setup.set("enricher.window", "2s")
+    const WINDOW: Duration = Duration::from_secs(5);
+    let mut config = quiet();
+    config.knobs.delay = Duration::from_millis(1);
+    config.knobs.events_per_message = 1;
+    let world = World::on(&crate::cluster::Cluster::shared().bootstrap(), "ids-window", config, |setup| {
+        setup.set("enricher.window", format!("{}s", WINDOW.as_secs()))
     })
     .await;
     let enricher = world.enricher().await;
     let ids = world.change(json!({ "kind": "reservations", "count": 1, "silent": true })).await;
-    world.change(json!({ "kind": "reservations", "action": "update", "id": ids[0], "count": 100 })).await;
+    let begin = Instant::now();
+    for _ in 0..100 {
+        world.change(json!({ "kind": "reservations", "action": "update", "id": ids[0] })).await;
+        sleep(Duration::from_millis(10)).await;
+    }
+    world.simulator.flush().await;
+    // One on most machines; where a hundred webhooks take longer than a window, one for each.
+    let windows = 1 + begin.elapsed().as_secs() / WINDOW.as_secs();
     world.until_true(&[&enricher]).await;
-    assert_eq!(world.asked("reservations").await, 1);
-    assert_eq!(world.view.last("entities.reservations", &ids[0]).expect("it is there").count, 1);
+    let (asked, published) =
+        (world.asked("reservations").await, world.view.last("entities.reservations", &ids[0]));
+    assert!((1..=windows).contains(&asked), "{asked} requests in {windows} windows");
+    assert!(published.expect("it is there").count as u64 <= windows);
 }
 
 /// What is no longer there, or is another now.
