@@ -65,6 +65,38 @@ async fn twenty_kills_under_load_lose_nothing() {
     settle(&world, &[&enricher]).await;
 }
 
+/// The offset of what is done is behind that of what is not, and only the latter counts.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_hangs_is_not_committed_with_what_came_after_it() {
+    let world = World::on(&Cluster::shared().bootstrap(), "members-watermark", quiet(), |setup| {
+        setup.set("topics.partitions", 1).set("enricher.park_after", "60s")
+    })
+    .await;
+    let mut first = world.enricher().await;
+    let integration = world.simulator.connections()[0].integration_id;
+    world.turn(json!({ "hanging": [integration] })).await;
+    world.change(json!({ "hotel": 0, "kind": "customers", "count": 3 })).await;
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while !world.requests().await.iter().any(|token| token["Requests"] != 0) {
+        assert!(Instant::now() < deadline, "nothing is asked for\n{}", first.log());
+        sleep(Duration::from_millis(20)).await;
+    }
+    let customers = world.change(json!({ "hotel": 1, "kind": "customers", "count": 3 })).await;
+    world.until_true_of(&customers, &[&first]).await;
+    // Of another topic, so that it is known when offsets were committed after that.
+    world.change(json!({ "hotel": 1, "kind": "resources", "count": 1 })).await;
+    world.simulator.flush().await;
+    let resources = world.setup.topic("events.ResourceUpdated");
+    first
+        .until_metric("enricher_events_total", &[("entity", "resources"), ("outcome", "enriched")], 1.0)
+        .await;
+    first.until_metric("enricher_lag_records", &[("topic", &resources)], 0.0).await;
+    first.kill();
+    world.turn(json!({ "hanging": [] })).await;
+    let second = world.enricher().await;
+    world.until_true(&[&second]).await;
+}
+
 /// Once settled, nothing of a hotel is asked for by two instances within one window of its token.
 async fn until_each_hotel_has_one_client(world: &World, enrichers: &[&Bridge]) {
     let deadline = Instant::now() + Duration::from_secs(60);
