@@ -24,6 +24,7 @@ mod follow;
 mod hotels;
 mod neighbours;
 mod plain;
+mod process;
 mod throughput;
 
 #[path = "../../tests/kafka/bridge.rs"]

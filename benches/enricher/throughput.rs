@@ -14,8 +14,8 @@ use crate::{
     cluster::Cluster,
     events::{self, Told},
     follow::Follow,
-    hotels::cpu_of,
     plain,
+    process::cpu_of,
     world::{World, quiet},
 };
 
