@@ -53,7 +53,7 @@ pub(super) async fn run(mut parts: Parts) {
         while !stop.is_cancelled() {
             parts.renewed.mark_unchanged();
             if let Err(error) = follow(&parts, &stop, &mut trouble) {
-                trouble.met(error.to_string());
+                trouble.met(&parts.topic, error.to_string());
                 std::thread::sleep(AGAIN);
             }
         }
@@ -66,16 +66,16 @@ pub(super) async fn run(mut parts: Parts) {
 struct Trouble(Option<String>);
 
 impl Trouble {
-    fn met(&mut self, reason: String) {
+    fn met(&mut self, topic: &str, reason: String) {
         if self.0.as_ref() != Some(&reason) {
-            tracing::warn!(reason, "mews.credentials cannot be read, it is tried again until it can");
+            tracing::warn!(topic, reason, "credentials cannot be read, it is tried again until they can");
         }
         self.0 = Some(reason);
     }
 
-    fn over(&mut self) {
+    fn over(&mut self, topic: &str) {
         if self.0.take().is_some() {
-            tracing::info!("mews.credentials is read again");
+            tracing::info!(topic, "credentials are read again");
         }
     }
 }
@@ -100,12 +100,12 @@ fn follow(
     while !stop.is_cancelled() && !parts.renewed.has_changed().unwrap_or(false) {
         match consumer.poll(POLL) {
             Some(Ok(record)) => {
-                trouble.over();
+                trouble.over(&parts.topic);
                 let key = String::from_utf8_lossy(record.key().unwrap_or_default()).into_owned();
                 parts.store.apply(&key, record.payload());
             }
             Some(Err(error)) if is_lasting(&error) => return Err(error.into()),
-            Some(Err(error)) => tracing::debug!(%error, "reading mews.credentials"),
+            Some(Err(error)) => tracing::debug!(%error, "reading credentials"),
             None if looked.elapsed() > LOOK_EVERY => {
                 looked = std::time::Instant::now();
                 if partitions(&consumer, &parts.topic).is_ok_and(|now| now != assigned) {
