@@ -56,12 +56,11 @@ pub fn entity(
     operation: Option<Operation>,
     fetched_at: SystemTime,
 ) -> Record {
-    let kind = newest.entity.value();
     let mut headers = Envelope {
         content_type: envelope::JSON,
         id: newest.ce_id().into(),
-        source: format!("/mews/enterprises/{}", newest.enterprise_id).into(),
-        kind: format!("com.mews.entity.{kind}").into(),
+        source: ["/mews/enterprises/", &newest.enterprise_id],
+        kind: ["com.mews.entity.", newest.entity.value()],
         subject: Some((&*newest.id).into()),
         time: fetched_at,
         enterprise_id: Some((&*newest.enterprise_id).into()),

@@ -176,6 +176,8 @@ fn http1() -> http1::Builder {
     let mut builder = http1::Builder::new();
     // The buffer is what bounds a head while it is incomplete, the size what bounds a complete one.
     builder.header_read_timeout(None).max_buf_size(HEAD_BYTES_MAX).max_header_size(HEAD_BYTES_MAX);
+    // Head and body of an answer are small: one buffer is cheaper for the kernel than a list of two.
+    builder.writev(false);
     // Who has sent all may close that side and still gets its answer; and nothing is read, into a
     // buffer of its own, while the journal is waited for.
     builder.half_close(true);

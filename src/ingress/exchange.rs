@@ -104,7 +104,7 @@ impl Exchange {
         let (mut response, outcome) = match self.take(&head, body, target, peer, &mut attempt).await {
             Ok(Verdict { kept, result: Ok(outcome), .. }) => {
                 rest = Rest::None;
-                (taken(kept), outcome)
+                (taken(kept, head.headers), outcome)
             }
             Ok(Verdict { kept, result: Err(rejection), .. }) => {
                 rest = Rest::None;
@@ -192,9 +192,12 @@ fn is_identity(headers: &HeaderMap) -> bool {
     })
 }
 
-fn taken(kept: Option<Uuid>) -> Response<Full<Bytes>> {
+/// The request's map of headers becomes the answer's, so that an accepted delivery allocates none.
+fn taken(kept: Option<Uuid>, mut headers: HeaderMap) -> Response<Full<Bytes>> {
+    headers.clear();
     let mut response = Response::new(Full::default());
     *response.status_mut() = StatusCode::ACCEPTED;
+    *response.headers_mut() = headers;
     name(&mut response, kept);
     response
 }

@@ -1,6 +1,7 @@
 //! The trace that a delivery belongs to (W3C Trace Context, `traceparent`).
 
 use hyper::HeaderMap;
+use uuid::Uuid;
 
 /// The header's name, in requests and in records.
 const TRACEPARENT: &str = "traceparent";
@@ -41,8 +42,13 @@ fn is_valid(value: &str) -> bool {
 /// Version 00, random ids, sampled. The ids name a trace and protect nothing, so no system call is
 /// made for them.
 fn begin() -> String {
-    let (trace, parent) = (fastrand::u128(1..), fastrand::u64(1..));
-    format!("00-{trace:032x}-{parent:016x}-01")
+    let hex = |buffer, number| &*Uuid::from_u128(number).simple().encode_lower(buffer);
+    let (mut trace, mut parent) = (Uuid::encode_buffer(), Uuid::encode_buffer());
+    let trace = hex(&mut trace, fastrand::u128(1..));
+    let parent = &hex(&mut parent, fastrand::u64(1..).into())[16..];
+    let mut begun = String::with_capacity(LENGTH);
+    ["00-", trace, "-", parent, "-01"].into_iter().for_each(|part| begun.push_str(part));
+    begun
 }
 
 #[cfg(test)]

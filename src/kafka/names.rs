@@ -3,12 +3,10 @@
 //! Guarantees: every name is one that Kafka takes, no two are the same, and no sender can make a
 //! new one: what is outside the lists goes to `unrecognized`. Asking for a name costs a look-up.
 
-use std::{
-    collections::{BTreeMap, HashMap},
-    sync::Arc,
-};
+use std::{collections::BTreeMap, sync::Arc};
 
 use super::topics::{Config, ConfigError, TopicSpec, UNRECOGNIZED};
+use crate::hash::HashMap;
 
 /// The names of all topics; cheap to clone.
 #[derive(Clone, Debug)]
@@ -17,9 +15,10 @@ pub struct TopicNames(Arc<Topics>);
 #[derive(Debug)]
 struct Topics {
     by_logical: HashMap<String, TopicSpec>,
-    /// The families with members, by member: `unrecognized` is always one.
+    /// The families with members, by member: of the first two, `unrecognized` is always one.
     events: HashMap<String, Arc<str>>,
     integrations: HashMap<String, Arc<str>>,
+    entities: HashMap<String, Arc<str>>,
     order: Vec<String>,
 }
 
@@ -37,25 +36,25 @@ impl TopicNames {
             return Err(ConfigError::Number("replication_factor"));
         }
         let mut topics = Topics {
-            by_logical: HashMap::new(),
-            events: HashMap::new(),
-            integrations: HashMap::new(),
+            by_logical: HashMap::default(),
+            events: HashMap::default(),
+            integrations: HashMap::default(),
+            entities: HashMap::default(),
             order: Vec::new(),
         };
-        let mut taken: HashMap<Arc<str>, String> = HashMap::new();
+        let mut taken: HashMap<Arc<str>, String> = HashMap::default();
         for logical in config.logical_names() {
             let spec = config.spec(&logical, body_bytes_max)?;
             if let Some(one) = taken.insert(Arc::clone(&spec.name), logical.clone()) {
                 return Err(ConfigError::Shared { one, other: logical, name: spec.name.to_string() });
             }
-            match logical.split_once('.') {
-                Some(("events", member)) => {
-                    topics.events.insert(member.to_owned(), Arc::clone(&spec.name));
-                }
-                Some(("integrations", member)) => {
-                    topics.integrations.insert(member.to_owned(), Arc::clone(&spec.name));
-                }
-                Some(_) | None => {}
+            if let Some((family, member)) = logical.split_once('.') {
+                let family = match family {
+                    "events" => &mut topics.events,
+                    "integrations" => &mut topics.integrations,
+                    _ => &mut topics.entities,
+                };
+                family.insert(member.to_owned(), Arc::clone(&spec.name));
             }
             topics.by_logical.insert(logical.clone(), spec);
             topics.order.push(logical);
@@ -108,7 +107,7 @@ impl TopicNames {
     /// The topic of an entity kind; None outside `topics::ENTITIES`.
     #[must_use]
     pub fn entities(&self, entity: &str) -> Option<Arc<str>> {
-        self.0.by_logical.get(&format!("entities.{entity}")).map(|spec| Arc::clone(&spec.name))
+        self.0.entities.get(entity).map(Arc::clone)
     }
 
     /// All topics in a fixed order.

@@ -5,7 +5,7 @@
 //! accepts any first sequence since KIP-360). So of each key one record goes ahead, and the others wait
 //! until it has arrived; from then on the partition refuses what is out of sequence. Pure.
 
-use std::collections::HashSet;
+use crate::hash::HashSet;
 
 /// Keys that are remembered; past it, all are strangers again.
 const KNOWN_MAX: usize = 100_000;

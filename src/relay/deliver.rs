@@ -14,7 +14,7 @@
 //! Pure: it is asked for steps and told how they ended. The shell in [`super`] does the I/O.
 
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::VecDeque,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -32,6 +32,7 @@ use super::{
     verdict::Verdict,
 };
 use crate::{
+    hash::HashMap,
     journal::{Completed, Location, Sequence},
     kafka::{Record, Report, SendError, TopicNames},
     telemetry::metrics,
@@ -109,7 +110,7 @@ impl Deliver {
             capacities: Capacities::default(),
             bounds,
             lanes: Vec::new(),
-            by_topic: HashMap::new(),
+            by_topic: HashMap::default(),
             turn: 0,
             open: Open::default(),
             leftovers: VecDeque::new(),
@@ -308,13 +309,14 @@ impl Deliver {
 
     /// Settles what can be settled at the front of a lane, and gives up what has waited too long.
     fn settle(&mut self, lane: usize, now: Instant) {
-        let others = self.lanes.iter().enumerate().filter(|(other, _)| *other != lane);
-        let others_took = others.filter_map(|(_, other)| other.took_at()).max();
         let mut given_up = 0;
         loop {
             if let Some(item) = self.lanes[lane].settle() {
                 self.done(&item);
-            } else if let Some(item) = self.lanes[lane].give_up(others_took, now) {
+            } else if self.lanes[lane].is_held()
+                && let others_took = self.others_took(lane)
+                && let Some(item) = self.lanes[lane].give_up(others_took, now)
+            {
                 given_up += 1;
                 let reason = metrics::DeadLetter::TopicUnavailable;
                 self.never(lane, item, reason, "topic is missing or forbidden", now);
@@ -325,6 +327,12 @@ impl Deliver {
         if given_up > 0 {
             self.notices.push(Notice::GivenUp(self.lanes[lane].topic.clone(), given_up));
         }
+    }
+
+    /// When any topic but that of a lane last took something.
+    fn others_took(&self, lane: usize) -> Option<Instant> {
+        let others = self.lanes.iter().enumerate().filter(|(other, _)| *other != lane);
+        others.filter_map(|(_, other)| other.took_at()).max()
     }
 
     /// A record that its topic will not take: to the dead letters, or from there to the file.
@@ -430,8 +438,8 @@ impl Deliver {
     }
 
     /// What happened since this was last asked.
-    pub fn take_notices(&mut self) -> Vec<Notice> {
-        std::mem::take(&mut self.notices)
+    pub fn take_notices(&mut self) -> impl Iterator<Item = Notice> {
+        self.notices.drain(..)
     }
 
     /// What the watermark has passed since this was last asked.

@@ -199,17 +199,17 @@ impl Draft {
     fn envelope<'a>(&'a self, source: &'a Source, key: &'a str) -> Envelope<'a> {
         let (kind, of, subject) = match &self.part {
             Part::Event { discriminator, entity_id, .. } => (
-                format!("com.mews.connector.{discriminator}").into(),
-                format!("/mews/enterprises/{}", source.enterprise()).into(),
+                ["com.mews.connector.", discriminator],
+                ["/mews/enterprises/", source.enterprise()],
                 entity_id.as_deref().map(Cow::Borrowed),
             ),
             Part::Integration { action } | Part::Credentials { action, .. } => (
-                format!("com.mews.integration.{action}").into(),
-                format!("/mews/integrations/{}", source.integration()).into(),
+                ["com.mews.integration.", action],
+                ["/mews/integrations/", source.integration()],
                 source.integration_id.as_deref().map(Cow::Borrowed),
             ),
             Part::BadEvent { .. } | Part::Quarantined | Part::Undecodable { .. } => {
-                ("com.mews.bridge.quarantined".into(), "/mews/bridge".into(), None)
+                (["com.mews.bridge.", "quarantined"], ["/mews/", "bridge"], None)
             }
         };
         let content_type = match self.part {

@@ -440,6 +440,11 @@ impl Lane {
         self.took_at
     }
 
+    /// Whether its topic is not to be had.
+    pub const fn is_held(&self) -> bool {
+        self.hold.is_some()
+    }
+
     /// What became of it since this was last asked.
     pub fn take_change(&mut self) -> Option<Change> {
         self.change.take()

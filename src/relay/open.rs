@@ -3,10 +3,11 @@
 //! Guarantees: a delivery completes when nothing of it is outstanding any more; its bytes count as
 //! held exactly as long as one of its records is in memory. Pure; [`super::deliver`] keeps it.
 
-use std::{collections::HashMap, time::SystemTime};
+use std::time::SystemTime;
 
 use super::cursor::Cursor;
 use crate::{
+    hash::HashMap,
     journal::{Completed, Location, Sequence},
     telemetry::metrics::Disposition,
 };
@@ -49,8 +50,11 @@ impl Open {
         let disposition = Disposition::Delivered;
         self.cursor.read(sequence, accepted_at);
         let delivery = Delivery { location, accepted_at, outstanding, bytes, held: 0, disposition };
-        self.deliveries.insert(sequence, delivery);
-        self.complete(sequence);
+        if outstanding == 0 {
+            self.cursor.complete(sequence, disposition);
+        } else {
+            self.deliveries.insert(sequence, delivery);
+        }
     }
 
     /// So many of its records came into memory.
@@ -90,14 +94,8 @@ impl Open {
 
     /// One of the things that it owed is where it belongs.
     pub fn settled(&mut self, sequence: Sequence) {
-        if let Some(delivery) = self.deliveries.get_mut(&sequence) {
-            delivery.outstanding -= 1;
-        }
-        self.complete(sequence);
-    }
-
-    fn complete(&mut self, sequence: Sequence) {
-        let Some(delivery) = self.deliveries.get(&sequence) else { return };
+        let Some(delivery) = self.deliveries.get_mut(&sequence) else { return };
+        delivery.outstanding -= 1;
         if delivery.outstanding == 0 {
             self.cursor.complete(sequence, delivery.disposition);
             self.deliveries.remove(&sequence);

@@ -179,7 +179,7 @@ impl Shell {
                 // Without anybody left to ask, the others go on.
                 Some(discard) = self.discards.recv() => self.discard(discard).await,
                 entry = self.reader.next(), if idle && has_room => match entry {
-                    Ok(entry) => self.admit(entry),
+                    Ok(entry) => self.admit(entry, Instant::now()),
                     Err(error) => unreadable(error).await?,
                 },
                 () = shutdown.cancelled(), if running => self.phase = Phase::Draining,
@@ -201,7 +201,7 @@ impl Shell {
         let mut entries = 0;
         while entries < STEPS_MAX && self.deliver.has_room() {
             match at_once(self.reader.next()).await {
-                Some(Ok(entry)) => self.admit(entry),
+                Some(Ok(entry)) => self.admit(entry, now),
                 Some(Err(error)) => {
                     unreadable(error).await?;
                     break;
@@ -247,10 +247,10 @@ impl Shell {
         Ok(Turn::of(steps))
     }
 
-    fn admit(&mut self, entry: journal::Entry) {
+    fn admit(&mut self, entry: journal::Entry, now: Instant) {
         let journal::Entry { sequence, payload, location } = entry;
         let fan_out = fan_out(&payload, &self.discriminators);
-        if let Some(update) = self.deliver.admit(sequence, location, fan_out, Instant::now()) {
+        if let Some(update) = self.deliver.admit(sequence, location, fan_out, now) {
             // Should the task be gone, the loop ends with that.
             let _ = self.updates.send(update);
         }

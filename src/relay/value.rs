@@ -17,20 +17,25 @@ impl Object {
         Self(object)
     }
 
-    fn raw(mut self, name: &str, literals: &[&[u8]]) -> Self {
+    fn name(&mut self, name: &str) {
         if self.0.len() > 1 {
             self.0.push(b',');
         }
-        self.0.extend_from_slice(b"\"");
+        self.0.push(b'"');
         self.0.extend_from_slice(name.as_bytes());
         self.0.extend_from_slice(b"\":");
+    }
+
+    fn raw(mut self, name: &str, literals: &[&[u8]]) -> Self {
+        self.name(name);
         literals.iter().for_each(|literal| self.0.extend_from_slice(literal));
         self
     }
 
-    fn text(self, name: &str, text: &str) -> Self {
-        let literal = serde_json::to_string(text).expect("a string always serialises into memory");
-        self.raw(name, &[literal.as_bytes()])
+    fn text(mut self, name: &str, text: &str) -> Self {
+        self.name(name);
+        serde_json::to_writer(&mut self.0, text).expect("a string always serialises into memory");
+        self
     }
 
     fn end(mut self) -> Bytes {

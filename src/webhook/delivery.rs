@@ -6,7 +6,10 @@
 //!
 //! The head is JSON so that a later version can add members and an earlier one can still read it.
 
-use std::time::{Duration, SystemTime};
+use std::{
+    borrow::Cow,
+    time::{Duration, SystemTime},
+};
 
 use bytes::{BufMut, Bytes, BytesMut};
 use serde::{Deserialize, Serialize};
@@ -35,8 +38,7 @@ pub struct Delivery {
 }
 
 /// What a delivery's body is.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "kind", rename_all = "snake_case")]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Content {
     /// Events to fan out.
     General,
@@ -63,30 +65,59 @@ pub enum DecodeError {
     /// The head is not what this build writes.
     #[error("payload head cannot be read")]
     Head(#[from] serde_json::Error),
+    /// A quarantined body without the reason why it is.
+    #[error("payload head gives no reason for the quarantine")]
+    Reason,
 }
 
+/// Flat, and not an enum within: serde would keep every member in a buffer of its own until it has
+/// seen them all, for each delivery once more.
 #[derive(Serialize, Deserialize)]
 struct Head<'a> {
     id: Uuid,
     at: u64,
     #[serde(borrow)]
-    trace: std::borrow::Cow<'a, str>,
+    trace: Cow<'a, str>,
     #[serde(default, skip_serializing_if = "is_zero")]
     first: u32,
-    #[serde(flatten)]
-    content: Content,
+    kind: Kind,
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    reason: Option<Cow<'a, str>>,
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    detail: Option<Cow<'a, str>>,
+}
+
+#[derive(Clone, Copy, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Kind {
+    General,
+    Integration,
+    Quarantined,
+}
+
+impl Content {
+    fn parts(&self) -> (Kind, Option<&str>, Option<&str>) {
+        match self {
+            Self::General => (Kind::General, None, None),
+            Self::Integration => (Kind::Integration, None, None),
+            Self::Quarantined { reason, detail } => (Kind::Quarantined, Some(reason), Some(detail)),
+        }
+    }
 }
 
 impl Delivery {
     /// The bytes that the journal keeps.
     #[must_use]
     pub fn encode(&self) -> Bytes {
+        let (kind, reason, detail) = self.content.parts();
         let head = Head {
             id: self.id,
             at: millis(self.accepted_at),
             trace: self.traceparent.as_str().into(),
             first: self.first_index,
-            content: self.content.clone(),
+            kind,
+            reason: reason.map(Cow::Borrowed),
+            detail: detail.map(Cow::Borrowed),
         };
         let mut payload = BytesMut::with_capacity(HEAD_AT + 192 + self.body.len());
         payload.put_u8(VERSION);
@@ -115,7 +146,15 @@ impl Delivery {
             payload.get(1..HEAD_AT).and_then(|bytes| bytes.try_into().ok()).ok_or_else(short)?;
         let body_at = HEAD_AT + u32::from_le_bytes(length) as usize;
         let head = payload.get(HEAD_AT..body_at).ok_or_else(short)?;
-        let Head { id, at, trace, first, content } = serde_json::from_slice(head)?;
+        let Head { id, at, trace, first, kind, reason, detail } = serde_json::from_slice(head)?;
+        let content = match (kind, reason, detail) {
+            (Kind::General, ..) => Content::General,
+            (Kind::Integration, ..) => Content::Integration,
+            (Kind::Quarantined, Some(reason), Some(detail)) => {
+                Content::Quarantined { reason: reason.into_owned(), detail: detail.into_owned() }
+            }
+            (Kind::Quarantined, ..) => return Err(DecodeError::Reason),
+        };
         Ok(Self {
             id,
             accepted_at: SystemTime::UNIX_EPOCH + Duration::from_millis(at),

@@ -9,7 +9,7 @@ use std::{
     time::SystemTime,
 };
 
-use uuid::Uuid;
+use uuid::{Uuid, fmt::Hyphenated};
 
 /// The headers of one record, in order; names and values are UTF-8.
 ///
@@ -32,6 +32,12 @@ impl Headers {
     /// Adds one.
     pub fn push(&mut self, name: impl Into<Cow<'static, str>>, value: &str) {
         self.values.push_str(value);
+        self.ends.push((name.into(), self.values.len()));
+    }
+
+    /// Adds one whose value is in parts.
+    pub fn join(&mut self, name: &'static str, parts: &[&str]) {
+        parts.iter().for_each(|part| self.values.push_str(part));
         self.ends.push((name.into(), self.values.len()));
     }
 
@@ -96,10 +102,10 @@ pub struct Envelope<'a> {
     pub content_type: &'static str,
     /// `ce_id`: the same after a crash, see [`event_id`].
     pub id: Cow<'a, str>,
-    /// `ce_source`: whose record it is.
-    pub source: Cow<'a, str>,
-    /// `ce_type`: what kind of record it is.
-    pub kind: Cow<'a, str>,
+    /// `ce_source`: whose record it is, in two parts.
+    pub source: [&'a str; 2],
+    /// `ce_type`: what kind of record it is, in two parts.
+    pub kind: [&'a str; 2],
     /// `ce_subject`: the entity or integration, where there is one.
     pub subject: Option<Cow<'a, str>>,
     /// `ce_time`, to the millisecond.
@@ -120,7 +126,10 @@ pub const JSON: &str = "application/json";
 /// `ce_id` of the record that element `index` of a delivery's `Events` becomes.
 #[must_use]
 pub fn event_id(delivery: Uuid, index: usize) -> String {
-    format!("{delivery}-{index}")
+    let mut id = String::with_capacity(2 * Hyphenated::LENGTH);
+    id.push_str(delivery.hyphenated().encode_lower(&mut Uuid::encode_buffer()));
+    write!(id, "-{index}").expect("a string takes what is written to it");
+    id
 }
 
 /// The headers of an [`Envelope`], in their order.
@@ -150,8 +159,8 @@ impl Envelope<'_> {
         headers.push("content-type", self.content_type);
         headers.push("ce_specversion", "1.0");
         headers.push("ce_id", &self.id);
-        headers.push("ce_source", &self.source);
-        headers.push("ce_type", &self.kind);
+        headers.join("ce_source", &self.source);
+        headers.join("ce_type", &self.kind);
         if let Some(subject) = &self.subject {
             headers.push("ce_subject", subject);
         }
@@ -188,8 +197,8 @@ mod tests {
         let envelope = Envelope {
             content_type: JSON,
             id: event_id(Uuid::nil(), 3).into(),
-            source: "/mews/enterprises/e".into(),
-            kind: "com.mews.connector.CustomerAdded".into(),
+            source: ["/mews/enterprises/", "e"],
+            kind: ["com.mews.connector.", "CustomerAdded"],
             subject: Some("c".into()),
             time: SystemTime::UNIX_EPOCH + Duration::from_millis(1_500),
             enterprise_id: Some("e".into()),

@@ -12,20 +12,28 @@ pub const LENGTH_MAX: usize = 256;
 /// Two spellings of one hotel would be two keys, and so two partitions.
 #[must_use]
 pub fn normal(id: &str) -> Cow<'_, str> {
+    if is_normal_uuid(id) {
+        return Cow::Borrowed(id);
+    }
     match Uuid::try_parse(id) {
-        Ok(uuid) => {
-            let mut buffer = Uuid::encode_buffer();
-            let normal = uuid.hyphenated().encode_lower(&mut buffer);
-            if *normal == *id { Cow::Borrowed(id) } else { Cow::Owned(normal.to_owned()) }
-        }
+        Ok(uuid) => Cow::Owned(uuid.to_string()),
         Err(_) => Cow::Borrowed(id),
     }
+}
+
+/// Whether it is a UUID in the one spelling already, as nearly all are.
+fn is_normal_uuid(id: &str) -> bool {
+    let in_place = |(at, byte): (usize, u8)| match at {
+        8 | 13 | 18 | 23 => byte == b'-',
+        _ => matches!(byte, b'0'..=b'9' | b'a'..=b'f'),
+    };
+    id.len() == 36 && id.bytes().enumerate().all(in_place)
 }
 
 /// Whether a string can serve as an id: not empty, not endless, nothing that a terminal would obey.
 #[must_use]
 pub fn usable(id: &str) -> bool {
-    !id.is_empty() && id.len() <= LENGTH_MAX && !id.chars().any(char::is_control)
+    is_normal_uuid(id) || (!id.is_empty() && id.len() <= LENGTH_MAX && !id.chars().any(char::is_control))
 }
 
 #[cfg(test)]

@@ -100,7 +100,7 @@ pub(super) fn object<'a, T: Deserialize<'a>>(raw: &'a RawValue) -> Option<T> {
 
 /// A string value, escapes resolved; `None` when it is no string or not [usable](super::id::usable) as an id.
 pub(super) fn id(raw: Option<&RawValue>) -> Option<Cow<'_, str>> {
-    let Text(text) = serde_json::from_str(raw?.get()).ok()?;
+    let Text(text) = text(raw?)?;
     if !super::id::usable(&text) {
         return None;
     }
@@ -108,6 +108,16 @@ pub(super) fn id(raw: Option<&RawValue>) -> Option<Cow<'_, str>> {
         Cow::Borrowed(text) => super::id::normal(text),
         Cow::Owned(text) => Cow::Owned(super::id::normal(&text).into_owned()),
     })
+}
+
+/// A string value, escapes resolved.
+fn text(raw: &RawValue) -> Option<Text<'_>> {
+    // The literal is known to be JSON: without an escape, what stands between the quotes is the string.
+    let plain = raw.get().strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
+    match plain {
+        Some(plain) if !plain.contains('\\') => Some(Text(plain.into())),
+        Some(_) | None => serde_json::from_str(raw.get()).ok(),
+    }
 }
 
 /// A string that is borrowed unless it holds escapes.

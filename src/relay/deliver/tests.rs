@@ -83,7 +83,7 @@ fn a_topic_is_given_up_only_while_brokers_answer() {
     world.rounds(2);
     assert_eq!(world.log_of(DEAD_LETTERS), 1, "a newer record waits for as long");
     let given_up = Notice::GivenUp("mews.events.CustomerAdded".into(), 1);
-    assert!(world.deliver.take_notices().contains(&given_up));
+    assert!(world.deliver.take_notices().any(|notice| notice == given_up));
 }
 
 #[test]
@@ -189,7 +189,8 @@ fn a_record_that_the_client_will_not_take_is_judged_like_one_that_came_back() {
     world.deliver.report(Report { ticket: first, result: Ok(Placed { partition: 0, offset: 0 }) }, world.now);
     let Some(Step::Send(again)) = world.deliver.next(world.now) else { panic!("nothing to send") };
     world.deliver.sent(again, Err(SendError::TooLarge), world.now);
-    assert!(world.deliver.take_notices().contains(&Notice::DeadLetter(metrics::DeadLetter::TooLarge)));
+    let too_large = Notice::DeadLetter(metrics::DeadLetter::TooLarge);
+    assert!(world.deliver.take_notices().any(|notice| notice == too_large));
 }
 
 #[test]
