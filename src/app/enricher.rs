@@ -136,7 +136,7 @@ impl Enrichment {
         let producer = Producer::start(&large_batches, metrics.kafka.clone(), reports_in)
             .map(Arc::new)
             .map_err(|error| Failure::configuration(&error))?;
-        let view = View::default();
+        let view = View::new(store.clone());
         let shown = view.clone();
         health.describe("enricher", move || shown.get());
         let (tell, unequal) = watch::channel::<Option<Unequal>>(None);

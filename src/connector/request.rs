@@ -21,6 +21,9 @@ pub const INTERVAL_MAX: Duration = Duration::from_secs(88 * 24 * 3600);
 /// Longest interval of `messages/getAll`; Mews allows one month (contract 4.3).
 pub const MESSAGES_INTERVAL_MAX: Duration = Duration::from_secs(28 * 24 * 3600);
 
+/// Bytes of a body beside secrets, members and cursor: names, quotes, the limit of the page.
+const FIXED_BYTES: usize = 192;
+
 /// One request without its credentials. Ids are at most [`IDS_PER_REQUEST_MAX`] and at least one: to
 /// some operations an empty list means all there is.
 #[derive(Clone)]
@@ -200,13 +203,27 @@ impl Request {
 
     /// The body to send, with the credentials in it.
     pub(super) fn body(&self, credentials: &Credentials<'_>) -> Vec<u8> {
-        // Enough for 1000 ids in two lists, so that no copy is left behind when it grows.
-        const USUAL_BYTES: usize = 96 * 1024;
-        let mut body = Vec::with_capacity(USUAL_BYTES);
+        // Enough, so that no copy is left behind when it grows; not much more, for all of it will be wiped.
+        let bound = self.size_bound(credentials);
+        let mut body = Vec::with_capacity(bound);
         serde_json::to_writer(&mut body, &Body { credentials, request: self })
             .expect("strings and numbers always serialise into memory");
+        debug_assert!(body.len() <= bound, "{} bytes, where {bound} were the most", body.len());
         body
     }
+
+    /// Never less than the bytes of its body.
+    fn size_bound(&self, credentials: &Credentials<'_>) -> usize {
+        let Credentials { client_token, access_token, client } = credentials;
+        let texts = [client_token.expose(), access_token.expose(), client];
+        let texts: usize = texts.into_iter().chain(self.cursor.as_deref()).map(escaped).sum();
+        texts + self.members.iter().map(|(_, member)| member.size_bound()).sum::<usize>() + FIXED_BYTES
+    }
+}
+
+/// The most that a text takes as a JSON string.
+fn escaped(text: &str) -> usize {
+    6 * text.len() + 2
 }
 
 /// What the client adds to every request (contract 3.2).
@@ -228,6 +245,18 @@ impl fmt::Debug for Request {
 }
 
 impl Member {
+    /// Never less than it takes with its name.
+    fn size_bound(&self) -> usize {
+        const NAME: usize = 32;
+        NAME + match self {
+            // No usable id holds what takes more than two bytes.
+            Self::Ids(ids) => ids.iter().map(|id| 2 * id.len() + 3).sum(),
+            Self::Words(words) => words.iter().map(|word| word.len() + 3).sum(),
+            Self::Extent(extent) => extent.iter().map(|(name, _)| name.len() + 9).sum(),
+            Self::Interval(_) => 80,
+        }
+    }
+
     fn ids(ids: &[impl AsRef<str>]) -> Self {
         debug_assert!(!ids.is_empty() && ids.len() <= IDS_PER_REQUEST_MAX, "{} ids", ids.len());
         Self::Ids(ids.iter().map(|id| id.as_ref().to_owned()).collect())

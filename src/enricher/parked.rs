@@ -135,11 +135,14 @@ impl Book {
         HoldReason::ALL.iter().map(|reason| (*reason, count(*reason))).collect()
     }
 
-    /// How many an integration has.
+    /// How many each integration has that has any.
     #[must_use]
-    pub fn count_of(&self, integration_id: &str) -> usize {
-        let kinds = Entity::ALL.iter().filter_map(|kind| self.places.get(&(integration_id.into(), *kind)));
-        kinds.flat_map(Places::values).sum()
+    pub fn counts(&self) -> HashMap<Arc<str>, usize> {
+        let mut counts = HashMap::default();
+        for ((integration_id, _), places) in &self.places {
+            *counts.entry(Arc::clone(integration_id)).or_default() += places.values().sum::<usize>();
+        }
+        counts
     }
 
     /// Since when the oldest is parked.
@@ -193,11 +196,11 @@ mod tests {
         let now = SystemTime::UNIX_EPOCH + Duration::from_secs(30);
         assert_eq!(book.overdue(Duration::from_secs(15), now), BTreeSet::from([1]));
         book.enter(b"a", parked(1, 4, "i", 10));
-        assert_eq!((book.count()[1], book.count_of("i")), ((HoldReason::Unauthorized, 3), 2));
+        assert_eq!((book.count()[1], book.counts()["i"]), ((HoldReason::Unauthorized, 3), 2));
         assert!(book.is_last(b"a", 4) && !book.is_last(b"a", 3) && book.is_last(b"x", 0));
         assert_eq!(book.strike(b"a"), Some(parked(1, 4, "i", 10)));
         assert_eq!(book.partitions_of("i", None), BTreeSet::from([2]));
         book.let_go(&BTreeSet::from([2]));
-        assert_eq!((book.oldest(), book.count_of("j"), book.places.len()), (None, 0, 0));
+        assert_eq!((book.oldest(), book.counts().len(), book.places.len()), (None, 0, 0));
     }
 }

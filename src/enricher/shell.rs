@@ -219,7 +219,7 @@ impl Shell {
         if now >= self.tick_at {
             self.tick_at = now + TICK;
             self.late.retain(|(at, _)| now.duration_since(*at) < DOUBT);
-            self.tick(now);
+            self.tick();
         }
     }
 

@@ -143,7 +143,7 @@ impl Shell {
         self.flow.want(partitions);
     }
 
-    pub(super) fn tick(&mut self, now: Instant) {
+    pub(super) fn tick(&mut self) {
         self.flow.want(self.book.overdue(self.parts.config.park_limit, SystemTime::now()));
         let metrics = &self.parts.metrics;
         for (reason, count) in self.book.count() {
@@ -152,6 +152,6 @@ impl Shell {
         let oldest = self.book.oldest().and_then(|at| at.duration_since(SystemTime::UNIX_EPOCH).ok());
         metrics.oldest_parked.set(oldest.map_or(0.0, |at| at.as_secs_f64()));
         self.look_for_api();
-        self.show(now);
+        self.show();
     }
 }

@@ -1,39 +1,55 @@
 //! What the enricher shows a person under `/state`: per integration what waits and why. No secret.
 
-use std::sync::{Mutex, PoisonError};
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::{Mutex, PoisonError},
+};
 
 use serde_json::{Value, json};
 
 use super::*;
-use crate::telemetry::family::Label as _;
+use crate::{credentials::Store, enricher::coalesce::HoldReason, telemetry::family::Label as _};
 
 /// The last look at it; clones share it.
-#[derive(Clone, Debug, Default)]
-pub struct View(Arc<Mutex<Value>>);
+#[derive(Clone)]
+pub struct View {
+    store: Store,
+    look: Arc<Mutex<Look>>,
+}
+
+/// What was seen, before it is put into words: that is done only when somebody asks.
+#[derive(Default)]
+struct Look {
+    protocol: Option<&'static str>,
+    assigned_partitions: usize,
+    paused_partitions: usize,
+    pending_events: usize,
+    pending_entities: usize,
+    unpublished_records: usize,
+    requests: usize,
+    /// By integration.
+    held: BTreeMap<Arc<str>, Vec<Held>>,
+    parked: HashMap<Arc<str>, usize>,
+}
+
+struct Held {
+    entity: entity::Entity,
+    reason: HoldReason,
+    since: Instant,
+}
 
 impl View {
+    /// Nothing was seen yet.
+    #[must_use]
+    pub fn new(store: Store) -> Self {
+        Self { store, look: Arc::default() }
+    }
+
     /// As it was a second ago at most.
     #[must_use]
     pub fn get(&self) -> Value {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    fn set(&self, value: Value) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = value;
-    }
-}
-
-impl Shell {
-    pub(super) fn show(&self, now: Instant) {
-        let mut held: BTreeMap<&str, Vec<Value>> = BTreeMap::new();
-        for (group, hold) in self.coalescer.held() {
-            held.entry(&group.integration_id).or_default().push(json!({
-                "entity": group.entity.value(),
-                "reason": hold.reason.value(),
-                "for_seconds": now.duration_since(hold.since).as_secs(),
-            }));
-        }
-        let integrations = self.parts.store.all();
+        let integrations = self.store.all();
+        let look = self.look.lock().unwrap_or_else(PoisonError::into_inner);
         let shown = integrations.iter().map(|each| {
             json!({
                 "integration": each.integration_id,
@@ -41,21 +57,57 @@ impl Shell {
                 "enterprise": each.enterprise_id,
                 "state": format!("{:?}", each.state).to_lowercase(),
                 "has_token": each.access_token.is_some(),
-                "held": held.get(&*each.integration_id),
-                "parked": self.book.count_of(&each.integration_id),
+                "held": look.held.get(&*each.integration_id).map(|held| held.iter().map(Held::shown).collect::<Vec<_>>()),
+                "parked": look.parked.get(&*each.integration_id).copied().unwrap_or_default(),
             })
         });
-        let unknown = held.keys().filter(|id| integrations.iter().all(|each| each.integration_id != **id));
-        self.parts.view.set(json!({
-            "protocol": self.group.protocol(),
-            "assigned_partitions": self.flow.assigned.len(),
-            "paused_partitions": self.paused(),
-            "pending_events": self.offsets.pending(),
-            "pending_entities": self.coalescer.len(),
-            "unpublished_records": self.outbox.len(),
-            "requests": self.fetches.len(),
+        let known: BTreeSet<&str> = integrations.iter().map(|each| &*each.integration_id).collect();
+        let unknown = look.held.keys().filter(|id| !known.contains(&***id));
+        json!({
+            "protocol": look.protocol,
+            "assigned_partitions": look.assigned_partitions,
+            "paused_partitions": look.paused_partitions,
+            "pending_events": look.pending_events,
+            "pending_entities": look.pending_entities,
+            "unpublished_records": look.unpublished_records,
+            "requests": look.requests,
             "integrations": shown.collect::<Vec<_>>(),
-            "without_credentials": unknown.collect::<Vec<_>>(),
-        }));
+            "without_credentials": unknown.map(|id| &**id).collect::<Vec<_>>(),
+        })
+    }
+
+    fn set(&self, look: Look) {
+        *self.look.lock().unwrap_or_else(PoisonError::into_inner) = look;
+    }
+}
+
+impl Held {
+    fn shown(&self) -> Value {
+        json!({
+            "entity": self.entity.value(),
+            "reason": self.reason.value(),
+            "for_seconds": self.since.elapsed().as_secs(),
+        })
+    }
+}
+
+impl Shell {
+    pub(super) fn show(&self) {
+        let mut held: BTreeMap<Arc<str>, Vec<Held>> = BTreeMap::new();
+        for (group, hold) in self.coalescer.held() {
+            let (entity, reason, since) = (group.entity, hold.reason, hold.since);
+            held.entry(Arc::clone(&group.integration_id)).or_default().push(Held { entity, reason, since });
+        }
+        self.parts.view.set(Look {
+            protocol: self.group.protocol(),
+            assigned_partitions: self.flow.assigned.len(),
+            paused_partitions: self.paused(),
+            pending_events: self.offsets.pending(),
+            pending_entities: self.coalescer.len(),
+            unpublished_records: self.outbox.len(),
+            requests: self.fetches.len(),
+            held,
+            parked: self.book.counts(),
+        });
     }
 }
