@@ -12,7 +12,7 @@ use crate::{
 const RECORDS: usize = 500_000;
 
 const SIZES: [u32; 3] = [1, 100, 10_000];
-const ROUNDS: usize = 3;
+const ROUNDS: usize = 5;
 
 pub async fn run() {
     let mut runs = SIZES.map(|_| Vec::new());

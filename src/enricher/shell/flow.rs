@@ -6,11 +6,11 @@ use super::*;
 use crate::{enricher::offsets::Partition, kafka::group::Place, telemetry::metrics::connector::Circuit};
 
 /// Events that are taken and not completed, over all partitions: several times what one may have.
-const PENDING_MAX: usize = 200_000;
+const PENDING_MAX: usize = 100_000;
 /// Bytes of events that wait to be fetched or are being sent.
-const BYTES_MAX: usize = 256 << 20;
+const BYTES_MAX: usize = 128 << 20;
 /// The same on one partition: what a crash repeats of it at most.
-const SPAN_MAX: usize = 50_000;
+const SPAN_MAX: usize = 25_000;
 /// Records that are being sent.
 pub(super) const OUTBOX_MAX: usize = 20_000;
 /// Time between two readings of a parked partition, at least; a reading that takes long is followed by
