@@ -213,6 +213,39 @@ mod tests {
         }
     }
 
+    fn payload(head: &str, body: &str) -> Bytes {
+        let length = u32::try_from(head.len()).unwrap().to_le_bytes();
+        [&[VERSION][..], &length, head.as_bytes(), body.as_bytes()].concat().into()
+    }
+
+    #[test]
+    fn the_head_is_one_flat_object_that_may_have_more_members() {
+        let reason = ("unknown_shape".to_owned(), "has \"neither\"".to_owned());
+        let delivery = Delivery {
+            id: Uuid::nil(),
+            accepted_at: SystemTime::UNIX_EPOCH + Duration::from_millis(7),
+            content: Content::Quarantined { reason: reason.0, detail: reason.1 },
+            traceparent: "00-1-2-01".into(),
+            first_index: 3,
+            body: Bytes::from_static(b"{}"),
+        };
+        let head = concat!(
+            r#"{"id":"00000000-0000-0000-0000-000000000000","at":7,"trace":"00-1-2-01","first":3,"#,
+            r#""kind":"quarantined","reason":"unknown_shape","detail":"has \"neither\""}"#
+        );
+        assert_eq!(delivery.encode(), payload(head, "{}"));
+        let newer = head.replacen('{', r#"{"new":[1],"#, 1);
+        assert_eq!(Delivery::decode(&payload(&newer, "{}")).unwrap(), delivery);
+    }
+
+    #[test]
+    fn a_quarantined_delivery_has_a_reason() {
+        let head = r#"{"id":"00000000-0000-0000-0000-000000000000","at":7,"trace":"","kind":"quarantined"}"#;
+        assert!(matches!(Delivery::decode(&payload(head, "")), Err(DecodeError::Reason)));
+        let other = head.replace("quarantined", "unheard_of");
+        assert!(matches!(Delivery::decode(&payload(&other, "")), Err(DecodeError::Head(_))));
+    }
+
     #[test]
     fn another_version_is_named() {
         let error = Delivery::decode(&Bytes::from_static(&[9, 0, 0, 0, 0])).unwrap_err();

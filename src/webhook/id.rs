@@ -41,6 +41,17 @@ mod tests {
     use super::*;
 
     #[test]
+    fn what_is_short_and_plain_can_serve_as_an_id() {
+        for id in ["851df8c8-90f2-4c4a-8e01-a4fc46b25178", "Hotel 7", "ü"] {
+            assert!(usable(id), "{id}");
+        }
+        let long = "x".repeat(LENGTH_MAX + 1);
+        for id in ["", "851df8c8-90f2-4c4a-8e01-a4fc46b2517\n", "a\u{1b}[1m", &long] {
+            assert!(!usable(id), "{id:?}");
+        }
+    }
+
+    #[test]
     fn every_spelling_of_a_uuid_is_one_key() {
         for spelling in [
             "851df8c8-90f2-4c4a-8e01-a4fc46b25178",

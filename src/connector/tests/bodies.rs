@@ -125,3 +125,22 @@ async fn a_request_goes_to_its_path_over_a_kept_connection() {
     assert_eq!(seen[0].body["ClientToken"], client_token().get().expose());
     assert_eq!(seen[0].body["Client"], "test 1.0");
 }
+
+/// The body asserts its bound itself: grown, it would leave a copy of the secrets that nobody wipes.
+#[test]
+fn a_body_never_outgrows_its_buffer() {
+    let (client_token, access_token) = (Secret::new("\u{1}".repeat(300)), Secret::new("\"".repeat(300)));
+    let credentials =
+        request::Credentials { client_token: &client_token, access_token: &access_token, client: "\u{1f}" };
+    let ids = vec!["\"\\".repeat(128); operation::IDS_PER_REQUEST_MAX];
+    let requests = [
+        Request::configuration(),
+        Request::customers(&ids, &ids),
+        Request::products(&ids[0], &ids, &ids),
+        Request::messages(&ids[0], &ids, interval()),
+        Request::message_threads_updated("", interval()),
+    ];
+    for request in requests {
+        assert!(!request.body(&credentials).is_empty());
+    }
+}
