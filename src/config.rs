@@ -124,10 +124,27 @@ impl Config {
             }
             Role::Enricher => {
                 problems.note("enricher", self.enricher.check());
+                problems.note("kafka", self.kafka.producer().and_then(|_| self.kafka.consumer()));
                 problems.note("connector", self.connector.check_token());
                 problems.note("credentials", self.credentials.check_source());
             }
         }
         problems.into_result()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_process_is_checked_for_what_its_kafka_clients_need() {
+        let mut config = Config::default();
+        config.kafka.security.ssl_ca_file = Some("/nonexistent/ca".into());
+        for role in [Role::Ingress, Role::Enricher] {
+            let said = config.check_for(role).unwrap_err().to_string();
+            assert_eq!(said.matches("/nonexistent/ca").count(), 1, "{role:?}: {said}");
+        }
+        assert!(config.check().is_ok(), "files are those of the place where the process runs");
     }
 }

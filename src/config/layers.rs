@@ -42,6 +42,13 @@ pub fn load(sources: &Sources) -> Result<(Config, Figment), Problems> {
             Problems::one(format!("configuration file {}", file.display()), error.to_string())
         })?;
         let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
+        // Before figment reads it, whose error would quote the line, with the secret that may stand in it.
+        if let Err(error) = toml::from_str::<toml::Table>(text) {
+            return Err(Problems::one(
+                format!("configuration file {}", file.display()),
+                misspelled(&error, text),
+            ));
+        }
         figment =
             figment.merge(Named { name: format!("TOML file {}", file.display()), inner: Toml::string(text) });
     }
@@ -53,6 +60,15 @@ pub fn load(sources: &Sources) -> Result<(Config, Figment), Problems> {
         Ok(config) => Ok((config, figment)),
         Err(errors) => Err(problems(errors, &figment)),
     }
+}
+
+/// What is wrong with a file that is no TOML, and where: never what stands there.
+fn misspelled(error: &toml::de::Error, text: &str) -> String {
+    let at = error.span().map_or(0, |span| span.start);
+    let before = text.get(..at).unwrap_or(text);
+    let line = before.matches('\n').count() + 1;
+    let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
+    format!("is no TOML at line {line}, column {column}: {}", error.message().replace('\n', ", "))
 }
 
 fn problems(errors: figment::Error, figment: &Figment) -> Problems {
@@ -259,6 +275,20 @@ mod tests {
             "{wrong}"
         );
         assert!(load_with("[shutdown\n", &[], &[]).unwrap_err().to_string().contains("bridge.toml"));
+    }
+
+    #[test]
+    fn a_file_that_is_no_toml_is_told_where_and_not_what_stands_there() {
+        for broken in ["main = \"canary\nother = 1", "main = \"canary\"\nmain = \"canary2\"", "main = canary"]
+        {
+            let toml = format!("[ingress.tokens]\n{broken}\n");
+            let said = load_with(&toml, &[], &[]).unwrap_err().to_string();
+            assert!(
+                said.contains("bridge.toml") && said.contains("line 2") != said.contains("line 3"),
+                "{said}"
+            );
+            assert!(!said.contains("canary"), "{said}");
+        }
     }
 
     #[test]

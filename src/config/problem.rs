@@ -3,7 +3,7 @@
 use std::{error::Error, fmt};
 
 /// One thing that is wrong.
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq)]
 pub struct Problem {
     /// The key or section.
     pub key: String,
@@ -25,20 +25,22 @@ impl Problems {
     /// Notes an error with all its causes; `Ok` is no problem.
     pub fn note<T, E: Error>(&mut self, key: &str, result: Result<T, E>) {
         if let Err(error) = result {
-            self.0.push(Problem { key: key.to_owned(), what: chain(&error) });
+            self.push(Problem { key: key.to_owned(), what: chain(&error) });
         }
     }
 
     /// Takes over what another check found.
     pub fn absorb(&mut self, result: Result<(), Self>) {
-        if let Err(mut problems) = result {
-            self.0.append(&mut problems.0);
+        if let Err(problems) = result {
+            problems.0.into_iter().for_each(|problem| self.push(problem));
         }
     }
 
-    /// Adds a problem.
+    /// Adds a problem, unless another check has found it.
     pub fn push(&mut self, problem: Problem) {
-        self.0.push(problem);
+        if !self.0.contains(&problem) {
+            self.0.push(problem);
+        }
     }
 
     /// # Errors

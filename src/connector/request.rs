@@ -221,9 +221,14 @@ impl Request {
     }
 }
 
-/// The most that a text takes as a JSON string.
+/// What a text takes as a JSON string.
 fn escaped(text: &str) -> usize {
-    6 * text.len() + 2
+    let bytes = text.bytes().map(|byte| match byte {
+        0..0x20 => 6,
+        b'"' | b'\\' => 2,
+        _ => 1,
+    });
+    bytes.sum::<usize>() + 2
 }
 
 /// What the client adds to every request (contract 3.2).
@@ -249,8 +254,7 @@ impl Member {
     fn size_bound(&self) -> usize {
         const NAME: usize = 32;
         NAME + match self {
-            // No usable id holds what takes more than two bytes.
-            Self::Ids(ids) => ids.iter().map(|id| 2 * id.len() + 3).sum(),
+            Self::Ids(ids) => ids.iter().map(|id| escaped(id) + 1).sum(),
             Self::Words(words) => words.iter().map(|word| word.len() + 3).sum(),
             Self::Extent(extent) => extent.iter().map(|(name, _)| name.len() + 9).sum(),
             Self::Interval(_) => 80,

@@ -5,7 +5,10 @@
 //! protocol and which mechanism are used stays with `security.protocol` and `sasl.mechanism` among
 //! the properties. [`super::settings`] calls it.
 
-use std::path::{Path, PathBuf};
+use std::{
+    fs::File,
+    path::{Path, PathBuf},
+};
 
 use serde::{Deserialize, Serialize, Serializer};
 
@@ -42,7 +45,13 @@ impl Config {
     /// # Errors
     /// When a file cannot be read, or a secret is given both ways.
     pub(super) fn properties(&self) -> Result<Vec<(&'static str, String)>, ConfigError> {
-        let path = |path: &PathBuf| path.display().to_string();
+        // librdkafka would only say that it failed, and only when it is started.
+        let readable = |file: &Option<PathBuf>| match file {
+            Some(path) => File::open(path)
+                .map(|_| Some(path.display().to_string()))
+                .map_err(|source| ConfigError::File { path: path.clone(), source }),
+            None => Ok(None),
+        };
         let given = |secret: Option<Secret>| secret.map(|secret| secret.expose().to_owned());
         let password = secret(
             "kafka.security.sasl_password",
@@ -57,9 +66,9 @@ impl Config {
         let properties = [
             ("sasl.username", self.sasl_username.clone()),
             ("sasl.password", given(password)),
-            ("ssl.ca.location", self.ssl_ca_file.as_ref().map(path)),
-            ("ssl.certificate.location", self.ssl_certificate_file.as_ref().map(path)),
-            ("ssl.key.location", self.ssl_key_file.as_ref().map(path)),
+            ("ssl.ca.location", readable(&self.ssl_ca_file)?),
+            ("ssl.certificate.location", readable(&self.ssl_certificate_file)?),
+            ("ssl.key.location", readable(&self.ssl_key_file)?),
             ("ssl.key.password", given(passphrase)),
         ];
         Ok(properties.into_iter().filter_map(|(key, value)| Some((key, value?))).collect())
@@ -107,6 +116,20 @@ pub(super) fn hidden<S: Serializer>(_: &Option<Secret>, serializer: S) -> Result
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_file_that_cannot_be_read_is_named() {
+        let missing = |config: &Config| match config.properties().unwrap_err() {
+            ConfigError::File { path, .. } => path,
+            other => panic!("{other}"),
+        };
+        let path = PathBuf::from("/nonexistent/file");
+        let (ca, key) = (Some(path.clone()), Some(path.clone()));
+        assert_eq!(missing(&Config { ssl_ca_file: ca, ..Config::default() }), path);
+        assert_eq!(missing(&Config { ssl_key_file: key.clone(), ..Config::default() }), path);
+        assert_eq!(missing(&Config { ssl_certificate_file: key.clone(), ..Config::default() }), path);
+        assert_eq!(missing(&Config { sasl_password_file: key, ..Config::default() }), path);
+    }
 
     #[test]
     fn a_secret_is_read_from_its_file_each_time_and_trimmed() {

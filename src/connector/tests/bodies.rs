@@ -132,7 +132,7 @@ fn a_body_never_outgrows_its_buffer() {
     let (client_token, access_token) = (Secret::new("\u{1}".repeat(300)), Secret::new("\"".repeat(300)));
     let credentials =
         request::Credentials { client_token: &client_token, access_token: &access_token, client: "\u{1f}" };
-    let ids = vec!["\"\\".repeat(128); operation::IDS_PER_REQUEST_MAX];
+    let ids = vec!["\"\\\u{1}".repeat(85); operation::IDS_PER_REQUEST_MAX];
     let requests = [
         Request::configuration(),
         Request::customers(&ids, &ids),

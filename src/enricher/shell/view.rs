@@ -14,11 +14,10 @@ use crate::{credentials::Store, enricher::coalesce::HoldReason, telemetry::famil
 #[derive(Clone)]
 pub struct View {
     store: Store,
-    look: Arc<Mutex<Look>>,
+    look: Arc<Mutex<Option<Arc<Look>>>>,
 }
 
 /// What was seen, before it is put into words: that is done only when somebody asks.
-#[derive(Default)]
 struct Look {
     protocol: Option<&'static str>,
     assigned_partitions: usize,
@@ -45,11 +44,22 @@ impl View {
         Self { store, look: Arc::default() }
     }
 
-    /// As it was a second ago at most.
+    /// As it was a second ago at most; null before anything was seen.
     #[must_use]
     pub fn get(&self) -> Value {
-        let integrations = self.store.all();
-        let look = self.look.lock().unwrap_or_else(PoisonError::into_inner);
+        // Not held while it is put into words, for which the enricher would have to wait.
+        let look = self.look.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        look.map_or(Value::Null, |look| look.shown(&self.store.all()))
+    }
+
+    fn set(&self, look: Look) {
+        let former = self.look.lock().unwrap_or_else(PoisonError::into_inner).replace(Arc::new(look));
+        drop(former);
+    }
+}
+
+impl Look {
+    fn shown(&self, integrations: &[Arc<Integration>]) -> Value {
         let shown = integrations.iter().map(|each| {
             json!({
                 "integration": each.integration_id,
@@ -57,27 +67,23 @@ impl View {
                 "enterprise": each.enterprise_id,
                 "state": format!("{:?}", each.state).to_lowercase(),
                 "has_token": each.access_token.is_some(),
-                "held": look.held.get(&*each.integration_id).map(|held| held.iter().map(Held::shown).collect::<Vec<_>>()),
-                "parked": look.parked.get(&*each.integration_id).copied().unwrap_or_default(),
+                "held": self.held.get(&*each.integration_id).map(|held| held.iter().map(Held::shown).collect::<Vec<_>>()),
+                "parked": self.parked.get(&*each.integration_id).copied().unwrap_or_default(),
             })
         });
         let known: BTreeSet<&str> = integrations.iter().map(|each| &*each.integration_id).collect();
-        let unknown = look.held.keys().filter(|id| !known.contains(&***id));
+        let unknown = self.held.keys().filter(|id| !known.contains(&***id));
         json!({
-            "protocol": look.protocol,
-            "assigned_partitions": look.assigned_partitions,
-            "paused_partitions": look.paused_partitions,
-            "pending_events": look.pending_events,
-            "pending_entities": look.pending_entities,
-            "unpublished_records": look.unpublished_records,
-            "requests": look.requests,
+            "protocol": self.protocol,
+            "assigned_partitions": self.assigned_partitions,
+            "paused_partitions": self.paused_partitions,
+            "pending_events": self.pending_events,
+            "pending_entities": self.pending_entities,
+            "unpublished_records": self.unpublished_records,
+            "requests": self.requests,
             "integrations": shown.collect::<Vec<_>>(),
             "without_credentials": unknown.map(|id| &**id).collect::<Vec<_>>(),
         })
-    }
-
-    fn set(&self, look: Look) {
-        *self.look.lock().unwrap_or_else(PoisonError::into_inner) = look;
     }
 }
 

@@ -170,18 +170,21 @@ fn unsigned_tokens_are_made_here_but_for_the_administration_client() {
 #[test]
 fn files_become_properties_and_are_named_when_they_are_not_there() {
     let dir = tempfile::tempdir().unwrap();
-    let file = dir.path().join("password");
+    let [file, ca] = ["password", "ca.pem"].map(|name| dir.path().join(name));
     let config = read(&format!(
-        "[security]\nsasl_username = 'u'\nsasl_password_file = {:?}\nssl_ca_file = '/ca.pem'",
-        file.display().to_string()
+        "[security]\nsasl_username = 'u'\nsasl_password_file = {:?}\nssl_ca_file = {:?}",
+        file.display().to_string(),
+        ca.display().to_string()
     ));
-    let error = config.producer().unwrap_err().to_string();
-    assert!(error.contains(&*file.to_string_lossy()), "{error}");
-    std::fs::write(&file, "secret\n").unwrap();
+    for (missing, then) in [(&file, "secret\n"), (&ca, "certificates")] {
+        let error = config.producer().unwrap_err().to_string();
+        assert!(error.contains(&*missing.to_string_lossy()), "{error}");
+        std::fs::write(missing, then).unwrap();
+    }
     let client = config.producer().unwrap();
     assert_eq!((client.get("sasl.username"), client.get("sasl.password")), (Some("u"), Some("secret")));
-    assert_eq!(client.get("ssl.ca.location"), Some("/ca.pem"));
-    assert_eq!(config.secret_files(), [file, "/ca.pem".into()]);
+    assert_eq!(client.get("ssl.ca.location"), ca.to_str());
+    assert_eq!(config.secret_files(), [file, ca]);
 }
 
 #[test]
