@@ -92,7 +92,8 @@ async fn a_token_that_is_revoked_in_mid_batch_parks_and_a_new_one_by_webhook_tak
     assert_eq!(world.dead_letters(), [].into());
 }
 
-/// Mews refuses a token for a while, says nothing, and takes it again.
+/// Mews refuses a token for a while, says nothing, and takes it again. The token is probed sixty times as
+/// often here as by default, so that `MEWS_TEST_OUTAGE_SECONDS=60` is an hour of the hotel's clock.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_hotel_that_is_locked_out_for_a_while_is_taken_up_without_a_word() {
     let world = narrow("credentials-lockout", quiet()).await;
