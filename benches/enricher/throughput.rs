@@ -79,13 +79,18 @@ pub async fn told(world: &World, reservations: usize) -> Vec<Told> {
     told
 }
 
-/// Until every key was seen; then records per second of all but the first third, while all is getting warm.
-pub async fn until_all(follow: &Follow, keys: usize) -> f64 {
+/// Until so many keys were seen.
+pub async fn until(follow: &Follow, keys: usize) {
     let deadline = Instant::now() + Duration::from_secs(300);
     while follow.keys() < keys {
         assert!(Instant::now() < deadline, "{} of {keys} records came", follow.keys());
-        sleep(Duration::from_millis(50)).await;
+        sleep(Duration::from_millis(10)).await;
     }
+}
+
+/// Until every key was seen; then records per second of all but the first third, while all is getting warm.
+async fn until_all(follow: &Follow, keys: usize) -> f64 {
+    until(follow, keys).await;
     let mut times: Vec<i64> = follow.times().values().filter_map(|times| times.first().copied()).collect();
     times.sort_unstable();
     let times = &times[keys / 3..];

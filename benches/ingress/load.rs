@@ -75,11 +75,7 @@ impl Load {
 impl Figures {
     /// Each figure's own median.
     pub fn median(rounds: &[Self]) -> Self {
-        let median = |figure: fn(&Self) -> f64| {
-            let mut figures: Vec<f64> = rounds.iter().map(figure).collect();
-            figures.sort_by(f64::total_cmp);
-            figures[figures.len() / 2]
-        };
+        let median = |figure: fn(&Self) -> f64| median(rounds.iter().map(figure).collect());
         Self {
             per_second: median(|figures| figures.per_second),
             p50_ms: median(|figures| figures.p50_ms),
@@ -88,6 +84,12 @@ impl Figures {
             load_cpu_us: median(|figures| figures.load_cpu_us),
         }
     }
+}
+
+/// The one in the middle.
+pub fn median(mut figures: Vec<f64>) -> f64 {
+    figures.sort_by(f64::total_cmp);
+    figures[figures.len() / 2]
 }
 
 /// Seconds of processor time that a process has used (proc_pid_stat(5): fields 14 and 15, in ticks).

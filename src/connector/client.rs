@@ -23,7 +23,10 @@ use std::{
 };
 
 use bytes::Bytes;
-use reqwest::{StatusCode, header::CONTENT_TYPE};
+use reqwest::{
+    StatusCode, Url,
+    header::{CONTENT_TYPE, HeaderValue},
+};
 use tokio::sync::Semaphore;
 use zeroize::Zeroizing;
 
@@ -35,8 +38,12 @@ use super::{
     request::Credentials,
 };
 use crate::{
+    hash::HashMap,
     secret::Secret,
-    telemetry::metrics::{Connector as Metrics, Process},
+    telemetry::{
+        family::Label as _,
+        metrics::{Connector as Metrics, Process},
+    },
 };
 use exchange::{Body, Failure, Received};
 use transport::Transport;
@@ -50,14 +57,14 @@ pub struct Client(Arc<Inner>);
 
 impl fmt::Debug for Client {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_struct("Client").field("base", &self.0.base).finish_non_exhaustive()
+        formatter.debug_struct("Client").field("address", &self.0.address).finish_non_exhaustive()
     }
 }
 
 struct Inner {
     transport: Transport,
-    /// With the slash that the paths of operations go behind.
-    base: String,
+    address: String,
+    urls: HashMap<Operation, Url>,
     /// Name and version.
     client: String,
     client_token: ClientToken,
@@ -83,7 +90,8 @@ impl Client {
         };
         Ok(Self(Arc::new(Inner {
             transport: Transport::new(config)?,
-            base: format!("{}/api/connector/v1/", config.platform_address.trim_end_matches('/')),
+            address: config.platform_address.clone(),
+            urls: urls(&config.platform_address)?,
             client: config.client.clone(),
             client_token,
             budget: Budget::new(limits, metrics.clone()),
@@ -171,8 +179,8 @@ impl Client {
         let post = inner
             .transport
             .http()
-            .post(format!("{}{}", inner.base, request.operation().row().path))
-            .header(CONTENT_TYPE, "application/json")
+            .post(inner.urls[&request.operation()].clone())
+            .header(CONTENT_TYPE, HeaderValue::from_static("application/json"))
             .body(body);
         let received =
             exchange::exchange(post, inner.response_bytes_max, inner.request_timeout, &mut permit).await;
@@ -228,6 +236,16 @@ impl Client {
             }
         }
     }
+}
+
+/// Where each operation is.
+fn urls(platform_address: &str) -> Result<HashMap<Operation, Url>, ConfigError> {
+    let base = format!("{}/api/connector/v1/", platform_address.trim_end_matches('/'));
+    let url = |operation: &Operation| {
+        let url = Url::parse(&format!("{base}{}", operation.row().path));
+        Ok((*operation, url.map_err(|_| ConfigError::Address(platform_address.to_owned()))?))
+    };
+    Operation::ALL.iter().map(url).collect()
 }
 
 /// Counts a request as in flight until it is dropped.

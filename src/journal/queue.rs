@@ -125,6 +125,12 @@ impl Queue {
         self.room.available_permits() == ROOM_KIB as usize
     }
 
+    /// How many requests wait to be taken.
+    #[must_use]
+    pub fn waiting(&self) -> usize {
+        self.lock().waiting.len()
+    }
+
     /// Waits for work, at most this long, and takes up to so many requests.
     pub fn take(&self, records_max: usize, at_most: Duration) -> Work {
         let until = Instant::now() + at_most;
@@ -182,6 +188,7 @@ mod tests {
             answers.push(queue.push(Bytes::new()).await.unwrap());
         }
         assert!(!queue.is_empty());
+        assert_eq!(queue.waiting(), 5);
         assert_eq!(taken(&queue, 3, LONG), 3);
         assert_eq!(taken(&queue, 3, LONG), 2);
         assert_eq!(taken(&queue, 3, NOW), 0);

@@ -32,11 +32,12 @@ pub const COMMIT_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// Records of one commit.
 const COMMIT_RECORDS_MAX: usize = 4096;
 
-/// Where so many records shared a commit, more are on their way, and the next commit waits for them
-/// until this long after the last one began. A disk that needs longer for a sync is never waited for,
-/// nor is anybody who is alone.
+/// Where so many records shared a commit, more are on their way, and the next commit waits as long as
+/// they keep coming, looking every so often, until so long after the last one began. A disk that needs
+/// longer for a sync is never waited for, nor is anybody who is alone.
 const COMPANY_MIN: usize = 8;
-const COMMIT_EVERY: Duration = Duration::from_micros(500);
+const COMPANY_LOOK: Duration = Duration::from_micros(400);
+const COMPANY_WITHIN: Duration = Duration::from_millis(2);
 
 /// The writer's own state.
 #[derive(Debug)]
@@ -104,12 +105,24 @@ impl Writer {
             self.append(requests);
             self.tidy();
             if records >= COMPANY_MIN {
-                thread::sleep(COMMIT_EVERY.saturating_sub(began.elapsed()));
+                self.wait_for_company(began);
             }
         }
         self.cursor_due = Some(Instant::now());
         self.tidy();
         if self.poisoned { Err(CloseError::Poisoned) } else { Ok(()) }
+    }
+
+    fn wait_for_company(&self, began: Instant) {
+        let mut came = 0;
+        while began.elapsed() < COMPANY_WITHIN {
+            thread::sleep(COMPANY_LOOK);
+            let waiting = self.shared.queue.waiting();
+            if waiting == came {
+                return;
+            }
+            came = waiting;
+        }
     }
 
     fn patience(&self) -> Duration {

@@ -53,17 +53,14 @@ pub fn fan_out(payload: &Bytes, discriminators: &Discriminators) -> FanOut {
         Ok(delivery) => delivery,
         Err(error) => return undecodable(stand_in(payload), &error.to_string()),
     };
+    let body = delivery.body.clone();
     match &delivery.content {
-        Content::General => read(&delivery, |webhook| match webhook {
-            Webhook::General(general) => Some(events(&delivery, &general, discriminators)),
-            Webhook::Integration(_) => None,
-        }),
-        Content::Integration => read(&delivery, |webhook| match webhook {
-            Webhook::Integration(integration) => Some(action(&delivery, &integration)),
-            Webhook::General(_) => None,
-        }),
+        Content::General | Content::Integration => match read(&body) {
+            Ok(webhook) => events_or_action(delivery, &webhook, discriminators),
+            Err(detail) => undecodable(delivery, &detail),
+        },
         Content::Quarantined { .. } => FanOut {
-            source: Source::unknown(delivery.clone()),
+            source: Source::unknown(delivery),
             drafts: vec![Draft { index: 0, part: Part::Quarantined }],
             news: None,
         },
@@ -71,18 +68,20 @@ pub fn fan_out(payload: &Bytes, discriminators: &Discriminators) -> FanOut {
 }
 
 /// Reads a body that the ingress has read before.
-fn read(delivery: &Delivery, understand: impl FnOnce(Webhook<'_>) -> Option<FanOut>) -> FanOut {
-    let webhook = std::str::from_utf8(&delivery.body)
-        .map_err(|_| "body is not UTF-8".to_owned())
-        .and_then(|text| shape::read(text).map_err(|unclear| unclear.reason().to_owned()));
-    match webhook.map(understand) {
-        Ok(Some(fan_out)) => fan_out,
-        Ok(None) => undecodable(delivery.clone(), "body is a webhook of the other kind"),
-        Err(detail) => undecodable(delivery.clone(), &detail),
+fn read(body: &[u8]) -> Result<Webhook<'_>, String> {
+    let text = std::str::from_utf8(body).map_err(|_| "body is not UTF-8".to_owned())?;
+    shape::read(text).map_err(|unclear| unclear.reason().to_owned())
+}
+
+fn events_or_action(delivery: Delivery, webhook: &Webhook<'_>, known: &Discriminators) -> FanOut {
+    match (&delivery.content, webhook) {
+        (Content::General, Webhook::General(general)) => events(delivery, general, known),
+        (Content::Integration, Webhook::Integration(integration)) => action(delivery, integration),
+        _ => undecodable(delivery, "body is a webhook of the other kind"),
     }
 }
 
-fn events(delivery: &Delivery, general: &General<'_>, known: &Discriminators) -> FanOut {
+fn events(delivery: Delivery, general: &General<'_>, known: &Discriminators) -> FanOut {
     let entities = general.entities();
     let slice = |raw: &RawValue| delivery.body.slice_ref(raw.get().as_bytes());
     let part = |event: Result<Event<'_>, _>| match event {
@@ -94,30 +93,28 @@ fn events(delivery: &Delivery, general: &General<'_>, known: &Discriminators) ->
         },
         Err(BadEvent { raw, detail }) => Part::BadEvent { raw: slice(raw), detail },
     };
-    FanOut {
-        drafts: (delivery.first_index..)
-            .zip(general.events(known))
-            .map(|(index, event)| Draft { index, part: part(event) })
-            .collect(),
-        source: Arc::new(Source {
-            delivery: delivery.clone(),
-            enterprise_id: Some(general.enterprise_id.to_string()),
-            integration_id: Some(general.integration_id.to_string()),
-        }),
-        news: None,
-    }
+    let drafts = (delivery.first_index..)
+        .zip(general.events(known))
+        .map(|(index, event)| Draft { index, part: part(event) })
+        .collect();
+    let source = Source {
+        enterprise_id: Some(general.enterprise_id.to_string()),
+        integration_id: Some(general.integration_id.to_string()),
+        delivery,
+    };
+    FanOut { source: Arc::new(source), drafts, news: None }
 }
 
-fn action(delivery: &Delivery, integration: &Integration<'_>) -> FanOut {
+fn action(delivery: Delivery, integration: &Integration<'_>) -> FanOut {
     let as_of = AsOf { accepted_at: delivery.accepted_at, delivery: delivery.id };
     let action: Box<str> = Box::from(&*integration.action);
     let news = Known::of(integration, as_of)
         .map(|known| Part::Credentials { action: action.clone(), known: Box::new(known) });
     FanOut {
         source: Arc::new(Source {
-            delivery: delivery.clone(),
             enterprise_id: integration.enterprise_id.as_ref().map(ToString::to_string),
             integration_id: Some(integration.integration_id.to_string()),
+            delivery,
         }),
         drafts: vec![Draft { index: 0, part: Part::Integration { action } }],
         news: news.map(|part| Draft { index: 0, part }),

@@ -100,14 +100,12 @@ pub(super) fn object<'a, T: Deserialize<'a>>(raw: &'a RawValue) -> Option<T> {
 
 /// A string value, escapes resolved; `None` when it is no string or not [usable](super::id::usable) as an id.
 pub(super) fn id(raw: Option<&RawValue>) -> Option<Cow<'_, str>> {
-    let Text(text) = text(raw?)?;
-    if !super::id::usable(&text) {
-        return None;
+    match text(raw?)?.0 {
+        Cow::Borrowed(text) if super::id::is_normal_uuid(text) => Some(Cow::Borrowed(text)),
+        text if !super::id::usable(&text) => None,
+        Cow::Borrowed(text) => Some(super::id::normal(text)),
+        Cow::Owned(text) => Some(Cow::Owned(super::id::normal(&text).into_owned())),
     }
-    Some(match text {
-        Cow::Borrowed(text) => super::id::normal(text),
-        Cow::Owned(text) => Cow::Owned(super::id::normal(&text).into_owned()),
-    })
 }
 
 /// A string value, escapes resolved.

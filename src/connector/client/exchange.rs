@@ -28,8 +28,9 @@ pub(super) async fn exchange(
 ) -> Result<Received, Failure> {
     let exchange = async {
         let response = post.send().await.map_err(Failure::of)?;
-        let (status, headers) = (response.status(), response.headers().clone());
-        let retry_after = retry_after::read(&headers, SystemTime::now());
+        let status = response.status();
+        let retry_after = retry_after::read(response.headers(), SystemTime::now());
+        let request_id = request_id(response.headers());
         // The request has arrived, whatever becomes of the rest.
         if status == StatusCode::TOO_MANY_REQUESTS {
             permit.throttled(retry_after);
@@ -38,7 +39,7 @@ pub(super) async fn exchange(
         }
         let bytes_max = if status.is_success() { response_bytes_max } else { REFUSAL_BYTES_MAX };
         let body = read(response, bytes_max).await?;
-        Ok(Received { status, retry_after, request_id: request_id(&headers), body })
+        Ok(Received { status, retry_after, request_id, body })
     };
     tokio::time::timeout(deadline, exchange).await.unwrap_or(Err(Failure::Timeout))
 }
