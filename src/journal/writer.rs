@@ -36,8 +36,8 @@ const COMMIT_RECORDS_MAX: usize = 4096;
 /// they keep coming, looking every so often, until so long after the last one began. A disk that needs
 /// longer for a sync is never waited for, nor is anybody who is alone.
 const COMPANY_MIN: usize = 8;
-const COMPANY_LOOK: Duration = Duration::from_micros(400);
-const COMPANY_WITHIN: Duration = Duration::from_millis(2);
+const COMPANY_LOOK: Duration = Duration::from_micros(200);
+const COMPANY_WITHIN: Duration = Duration::from_micros(1500);
 
 /// The writer's own state.
 #[derive(Debug)]
