@@ -45,18 +45,23 @@ pub async fn run() {
         samples.push((begin.elapsed(), sent));
     }
     let throttled: u64 = world.requests().await.iter().filter_map(|token| token["Throttled"].as_u64()).sum();
-    // Whole windows, from the first request after the half with which a new token begins.
-    let start = samples.iter().find(|(_, sent)| *sent > 0.0).map_or(Duration::ZERO, |(at, _)| *at) + WINDOW;
-    let at = |time: Duration| samples.iter().rev().find(|(at, _)| *at <= time).map_or(0.0, |(_, sent)| *sent);
-    let last =
-        samples.iter().rev().find(|(_, sent)| *sent < at(begin.elapsed())).map_or(start, |(at, _)| *at);
-    let windows = ((last.saturating_sub(start)).as_secs_f64() / WINDOW.as_secs_f64()).floor();
-    let end = start + WINDOW.mul_f64(windows);
+    // A budget is spent in bursts, a window apart: what any one span of whole windows holds depends on how
+    // its edges fall among them, so the mean of such spans is taken, begun at each time of one window. The
+    // half with which a new token begins is over before the first, and the last ends before the backlog.
+    let sent_at =
+        |time: Duration| samples.iter().rev().find(|(at, _)| *at <= time).map_or(0.0, |(_, sent)| *sent);
+    let all = sent_at(Duration::MAX);
+    let first = samples.iter().find(|(_, sent)| *sent > 0.0).map_or(Duration::ZERO, |(at, _)| *at) + WINDOW;
+    let last = samples.iter().rev().find(|(_, sent)| *sent < all).map_or(first, |(at, _)| *at);
+    let windows = (last.saturating_sub(first).as_secs_f64() / WINDOW.as_secs_f64()).floor() - 1.0;
+    let spans: Vec<f64> = samples
+        .iter()
+        .filter(|(at, _)| (first..first + WINDOW).contains(at))
+        .map(|(at, sent)| (sent_at(*at + WINDOW.mul_f64(windows)) - sent) / (ALLOWED * windows))
+        .collect();
+    let used = spans.iter().sum::<f64>() / spans.len() as f64;
     println!(
-        "backlog     {RESERVATIONS} reservations of one hotel, {IDS_PER_REQUEST} ids a request at most: in {windows} windows of 30 s"
+        "backlog     {RESERVATIONS} reservations of one hotel, {IDS_PER_REQUEST} ids a request at most: in spans of {windows} windows of 30 s"
     );
-    println!(
-        "            {:.3} of the allowed requests were used, and {throttled} answered 429\n",
-        (at(end) - at(start)) / (ALLOWED * windows)
-    );
+    println!("            {used:.3} of the allowed requests were used, and {throttled} answered 429\n");
 }

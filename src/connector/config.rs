@@ -42,7 +42,7 @@ pub struct Config {
     /// Largest answer, unpacked; one that is larger is asked for in halves: `16MiB`.
     #[serde(with = "crate::size")]
     pub response_bytes_max: ByteSize,
-    /// Requests per access token and window: `195`. Mews allows 200 in any 30 s.
+    /// Requests per access token and window: `198`. Mews allows 200 in any 30 s.
     pub requests_per_window: usize,
     /// How long a request counts after its answer: `30s`.
     #[serde(with = "crate::duration")]
@@ -64,7 +64,7 @@ impl Default for Config {
             connect_timeout: Duration::from_secs(5),
             request_timeout: Duration::from_secs(30),
             response_bytes_max: ByteSize::mib(16),
-            requests_per_window: 195,
+            requests_per_window: 198,
             window: Duration::from_secs(30),
             requests_in_flight_max: 128,
             requests_in_flight_per_token_max: 16,
