@@ -63,5 +63,6 @@ pub async fn run() {
     println!(
         "backlog     {RESERVATIONS} reservations of one hotel, {IDS_PER_REQUEST} ids a request at most: in spans of {windows} windows of 30 s"
     );
+    println!("            {all} requests, {:.0} ids each", f64::from(RESERVATIONS) / all);
     println!("            {used:.3} of the allowed requests were used, and {throttled} answered 429\n");
 }

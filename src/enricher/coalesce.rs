@@ -12,6 +12,7 @@
 
 mod holds;
 mod lane;
+mod size;
 
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
@@ -396,18 +397,25 @@ impl Coalescer {
     }
 
     /// A batch is over. `Ok` says that Mews answers; then it says whether the lane was held before.
-    pub fn ended(&mut self, group: &Group, answered: bool, now: Instant) -> bool {
-        let Some(lane) = self.lanes.get_mut(group) else { return false };
+    pub fn ended(&mut self, batch: &Batch, answered: bool, now: Instant) -> bool {
+        let Some(lane) = self.lanes.get_mut(&batch.group) else { return false };
         lane.in_flight = lane.in_flight.saturating_sub(1);
-        let freed = answered && lane.free();
-        self.schedule(group, now);
+        let freed = answered && lane.free(batch.ids.len());
+        self.schedule(&batch.group, now);
         freed
     }
 
-    /// Requests of this lane were too heavy: they become smaller.
-    pub fn narrow(&mut self, group: &Group, ids: usize) {
+    /// So many ids were too heavy for Mews: the requests of this lane become smaller.
+    pub fn too_heavy(&mut self, group: &Group, ids: usize) {
         if let Some(lane) = self.lanes.get_mut(group) {
-            lane.ids_max = Some((ids / 2).max(1));
+            lane.size.too_heavy(ids);
+        }
+    }
+
+    /// So many ids had no answer in time, perhaps because they were too many.
+    pub fn unanswered(&mut self, group: &Group, ids: usize) {
+        if let Some(lane) = self.lanes.get_mut(group) {
+            lane.size.unanswered(ids);
         }
     }
 

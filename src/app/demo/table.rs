@@ -168,7 +168,7 @@ mod tests {
         let expected = "\
 deliveries  40 accepted, 0 quarantined, 2 refused, in 7 s
 API calls   31 made, 59 saved by coalescing
-budget      the busiest access token used 39 of 198 requests in 30 s
+budget      the busiest access token used 40 of 198 requests in 30 s
 lag         3 deliveries in the journal, 10 events not enriched
 
 mews.events.*          EVENTS    mews.entities.*                         RECORDS
@@ -189,7 +189,7 @@ unrecognized                0    mews.integrations.IntegrationApiKeyCreated    1
             "   7 s  deliveries: 40 accepted, 0 quarantined, 2 refused; \
              events: 123463 (CustomerAdded 7, ResourceBlockUpdated 123456); records: 6 (customers 6); \
              API calls: 31 made, 59 saved by coalescing; \
-             budget: the busiest access token used 39 of 198 requests in 30 s; \
+             budget: the busiest access token used 40 of 198 requests in 30 s; \
              lag: 3 deliveries in the journal, 10 events not enriched\n"
         );
         assert!(line(Duration::ZERO, &Figures::default()).contains("events: 0; records: 0;"));

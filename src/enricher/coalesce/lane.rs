@@ -6,16 +6,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{Apart, fetch};
+use super::{Apart, fetch, size::Size};
 use crate::backoff::Backoff;
-use crate::connector::operation::IDS_PER_REQUEST_MAX;
 pub use crate::telemetry::metrics::enricher::HoldReason;
 
 /// First and longest wait of a lane that Mews does not answer.
 const WAITS: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(30));
-
-/// Requests that were too heavy grow by this part each time: growing faster, more of them are too heavy.
-const GROWTH: usize = 16;
 
 /// What holds a lane.
 #[derive(Debug)]
@@ -44,8 +40,7 @@ pub(super) struct Lane {
     pub(super) scheduled: Option<Instant>,
     pub(super) in_flight: usize,
     pub(super) hold: Option<Hold>,
-    /// Smaller than the settings' where requests were too heavy.
-    pub(super) ids_max: Option<usize>,
+    pub(super) size: Size,
     pub(super) apart: Apart,
     waiting: BTreeMap<(Instant, u64), Arc<str>>,
     queued: u64,
@@ -60,7 +55,7 @@ impl Lane {
             scheduled: None,
             in_flight: 0,
             hold: None,
-            ids_max: None,
+            size: Size::default(),
             apart: Apart::new(),
             waiting: BTreeMap::new(),
             queued: 0,
@@ -77,7 +72,7 @@ impl Lane {
     pub(super) fn is_idle(&self) -> bool {
         self.in_flight == 0
             && self.hold.is_none()
-            && self.ids_max.is_none()
+            && self.size.is_whole()
             && self.waiting.is_empty()
             && self.apart.is_empty()
     }
@@ -123,7 +118,7 @@ impl Lane {
         }
         // A refused token is tried with one id.
         let probes = self.hold.as_ref().is_some_and(|hold| hold.reason == HoldReason::Unauthorized);
-        let ids_max = if probes { 1 } else { self.ids_max.unwrap_or(ids_max).min(ids_max) };
+        let ids_max = if probes { 1 } else { self.size.ids().min(ids_max) };
         let mut batch = Vec::new();
         let mut attempt = None;
         let mut others = Vec::new();
@@ -150,7 +145,7 @@ impl Lane {
 
     /// Nobody waits for anything of it any more.
     pub(super) fn forget(&mut self) {
-        (self.hold, self.sample, self.ids_max) = (None, None, None);
+        (self.hold, self.sample, self.size) = (None, None, Size::default());
         self.waiting.clear();
         self.apart.clear();
     }
@@ -164,11 +159,9 @@ impl Lane {
         self.in_flight += 1;
     }
 
-    /// Mews answers: nothing is held any more. Says whether anything was.
-    pub(super) fn free(&mut self) -> bool {
-        if let Some(ids) = self.ids_max {
-            self.ids_max = Some(ids + ids.div_ceil(GROWTH)).filter(|ids| *ids < IDS_PER_REQUEST_MAX);
-        }
+    /// Mews answers a request of so many ids: nothing is held any more. Says whether anything was.
+    pub(super) fn free(&mut self, ids: usize) -> bool {
+        self.size.answered(ids);
         self.sample = None;
         self.hold.take().is_some()
     }

@@ -42,7 +42,7 @@ impl Shell {
             None => true,
             Some(failed) => self.failed(&batch, &failed, integration.revision, now),
         };
-        if self.coalescer.ended(&group, answered, now) {
+        if self.coalescer.ended(&batch, answered, now) {
             self.recovered(&group.integration_id, Some(group.entity));
         }
         if answered {
@@ -102,7 +102,7 @@ impl Shell {
             }
             Error::Unauthorized(_) => self.unauthorized(group, revision, now),
             Error::TooHeavy(_) | Error::BodyTooLarge(_) => {
-                self.coalescer.narrow(group, failed.ids.len());
+                self.coalescer.too_heavy(group, failed.ids.len());
                 if failed.ids.len() < 2 {
                     self.coalescer.hold(group, HoldReason::Unavailable, None, now);
                 }
@@ -124,7 +124,7 @@ impl Shell {
             }
             Error::Unavailable { cause, retry_after, .. } => {
                 if matches!(cause, Why::Timeout) {
-                    self.coalescer.narrow(group, failed.ids.len());
+                    self.coalescer.unanswered(group, failed.ids.len());
                 }
                 self.coalescer.hold(group, HoldReason::Unavailable, retry_after.map(|wait| now + wait), now);
             }
@@ -193,7 +193,7 @@ impl Shell {
         for id in &batch.ids {
             self.coalescer.again(&Key { group: group.clone(), id: Arc::clone(id) }, batch.number, now, None);
         }
-        self.coalescer.ended(group, false, now);
+        self.coalescer.ended(batch, false, now);
     }
 
     /// Something is new of these integrations: what waits for them is tried at once.
