@@ -10,8 +10,10 @@ use super::{Apart, fetch, size::Size};
 use crate::backoff::Backoff;
 pub use crate::telemetry::metrics::enricher::HoldReason;
 
-/// First and longest wait of a lane that Mews does not answer.
-const WAITS: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(30));
+/// First and longest wait of a lane that Mews does not answer. While the whole API is away the breaker
+/// spares it; while most of it works, a kind that takes several requests fails more often than the others,
+/// and must not be minutes late for it.
+const WAITS: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(10));
 
 /// What holds a lane.
 #[derive(Debug)]
