@@ -100,6 +100,7 @@ impl Writer {
     pub fn run(mut self) -> Result<(), CloseError> {
         let _ended = Ended(Arc::clone(&self.shared));
         self.tidy();
+        self.look_for_room();
         while let Work::Commit(requests) = self.shared.queue.take(COMMIT_RECORDS_MAX, self.patience()) {
             let (began, records) = (Instant::now(), requests.len());
             self.append(requests);

@@ -78,7 +78,21 @@ impl Writer {
         Ok(())
     }
 
-    /// An append found no room: until a twentieth is free the journal is not ready.
+    /// Whether the first append will find room is known before it comes: a journal that starts full, or on
+    /// a full disk, is not ready.
+    pub(super) fn look_for_room(&mut self) {
+        let (capacity, size, avail) =
+            self.shared.look(|books| (books.capacity, books.size(), books.space.avail));
+        let room = capacity.saturating_sub(size);
+        let (least, bytes) = (SEGMENT_BYTES_MIN.min(self.segment_bytes), self.segment_bytes.min(room));
+        if room < least {
+            self.lack(Shortage::Capacity(least));
+        } else if avail < bytes {
+            self.lack(Shortage::Disk(bytes));
+        }
+    }
+
+    /// There is no room for an append: until a twentieth is free the journal is not ready.
     fn lack(&mut self, shortage: Shortage) {
         self.look_at_space();
         self.shared.change(|books| {
