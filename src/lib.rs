@@ -22,6 +22,7 @@
 
 pub mod app;
 pub mod backoff;
+pub mod causes;
 pub mod config;
 pub mod connector;
 pub mod credentials;

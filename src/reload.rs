@@ -18,6 +18,7 @@ use std::{
 use sha2::{Digest as _, Sha256};
 use zeroize::Zeroizing;
 
+use crate::causes::with_causes;
 use crate::telemetry::metrics::{Process, Reload, SecretFile};
 
 /// Time between two looks. Promised to operators: a change works within 10 s.
@@ -90,10 +91,9 @@ pub fn record<E: StdError + 'static>(secret: SecretFile, metrics: &Process, resu
         Err(error) => {
             metrics.secret_reloads.of(secret, Reload::Error).inc();
             metrics.secret_reload_ok.of(secret).set(0);
-            let error = &error as &dyn StdError;
             tracing::warn!(
                 secret = secret.value(),
-                error,
+                error = with_causes(&error),
                 "a secret file is unusable, what was loaded stays in use"
             );
         }

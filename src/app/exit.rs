@@ -2,7 +2,7 @@
 
 use std::{error::Error, process::ExitCode};
 
-use crate::config::{Problems, problem::chain};
+use crate::{causes::with_causes, config::Problems};
 
 /// Exit codes, as in `sysexits.h` where it has one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,19 +50,19 @@ impl Failure {
     /// Something in the configuration is wrong.
     #[must_use]
     pub fn configuration(error: &dyn Error) -> Self {
-        Self { exit: Exit::Configuration, message: chain(error) }
+        Self { exit: Exit::Configuration, message: with_causes(error) }
     }
 
     /// A file, a socket or the disk failed.
     #[must_use]
     pub fn io(what: &str, error: &dyn Error) -> Self {
-        Self { exit: Exit::Io, message: format!("{what}: {}", chain(error)) }
+        Self { exit: Exit::Io, message: format!("{what}: {}", with_causes(error)) }
     }
 
     /// Something that the command cannot do without did not answer.
     #[must_use]
     pub fn unavailable(what: &str, error: &dyn Error) -> Self {
-        Self { exit: Exit::Unavailable, message: format!("{what}: {}", chain(error)) }
+        Self { exit: Exit::Unavailable, message: format!("{what}: {}", with_causes(error)) }
     }
 
     /// A part ended that never ends by itself.

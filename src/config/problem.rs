@@ -2,6 +2,8 @@
 
 use std::{error::Error, fmt};
 
+use crate::causes::with_causes;
+
 /// One thing that is wrong.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Problem {
@@ -25,7 +27,7 @@ impl Problems {
     /// Notes an error with all its causes; `Ok` is no problem.
     pub fn note<T, E: Error>(&mut self, key: &str, result: Result<T, E>) {
         if let Err(error) = result {
-            self.push(Problem { key: key.to_owned(), what: chain(&error) });
+            self.push(Problem { key: key.to_owned(), what: with_causes(&error) });
         }
     }
 
@@ -48,23 +50,6 @@ impl Problems {
     pub fn into_result(self) -> Result<(), Self> {
         if self.0.is_empty() { Ok(()) } else { Err(self) }
     }
-}
-
-/// An error and its causes in one line.
-#[must_use]
-pub fn chain(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        let cause_text = cause.to_string();
-        // Some errors repeat their cause in their own text.
-        if !text.ends_with(&cause_text) {
-            text.push_str(": ");
-            text.push_str(&cause_text);
-        }
-        source = cause.source();
-    }
-    text
 }
 
 impl fmt::Display for Problems {

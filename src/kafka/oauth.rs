@@ -27,7 +27,7 @@ use serde::{Deserialize, Serialize};
 
 use self::unsigned::Unsigned;
 use super::{security::hidden, settings};
-use crate::{secret::Secret, telemetry::metrics};
+use crate::{causes::with_causes, secret::Secret, telemetry::metrics};
 
 /// `[kafka.oauth]`
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -159,17 +159,11 @@ pub(super) struct Tokens {
 /// What librdkafka is told when it asks for a token.
 pub(super) fn answer(tokens: Option<&Tokens>) -> Result<OAuthToken, Box<dyn StdError>> {
     let Some(tokens) = tokens else { return Err(TokenError::Unconfigured.into()) };
-    let token = tokens.next().map_err(|error| chain(&error))?;
+    let token = tokens.next().map_err(|error| with_causes(&error).replace('\0', ""))?;
     if let Some(metrics) = &tokens.metrics {
         metrics.oauth_token_expiry.set(Duration::from_millis(token.lifetime_ms.unsigned_abs()).as_secs_f64());
     }
     Ok(token)
-}
-
-/// An error with its sources, since librdkafka takes one line.
-fn chain(error: &dyn StdError) -> String {
-    let sources = std::iter::successors(Some(error), |&error| error.source());
-    sources.map(ToString::to_string).collect::<Vec<_>>().join(": ").replace('\0', "")
 }
 
 impl Tokens {

@@ -15,7 +15,7 @@ use crate::tree::{root, source_files};
 
 const FLOORS: [&[&str]; 7] = [
     &["webhook"],
-    &["telemetry", "shutdown", "backoff", "secret", "reload", "duration", "hash", "size"],
+    &["telemetry", "causes", "shutdown", "backoff", "secret", "reload", "duration", "hash", "size"],
     &["journal", "kafka", "connector", "credentials"],
     &["ingress", "relay", "enricher", "simulator"],
     &["config"],

@@ -157,7 +157,7 @@ async fn answer(request: Request, parts: &Parts) -> Answer {
                 tracing::info!(filter, "logging by {filter:?} from now on");
                 Answer::Done(Value::Null)
             }
-            Err(error) => Answer::Refused(crate::config::problem::chain(&error)),
+            Err(error) => Answer::Refused(crate::causes::with_causes(&error)),
         },
     }
 }

@@ -24,7 +24,7 @@ pub fn merge(kafka: &Config, record: &Record, post: &mut Post) -> Fate {
     for _ in 0..ROUNDS_MAX {
         let held = match held(kafka, record) {
             Ok(held) => held,
-            Err(error) => return Fate::Refused(crate::config::problem::chain(&error)),
+            Err(error) => return Fate::Refused(crate::causes::with_causes(&error)),
         };
         let Some(value) = owed(&held, &letter) else { return done };
         done = post.send(&Record { value: Some(value.into()), ..record.clone() });
