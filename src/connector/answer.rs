@@ -7,7 +7,8 @@
 //!
 //! Guarantees: a record is never serialised again, so amounts, unknown members and white space stay
 //! (contract 3.5); a record without a usable id is counted and left out, and the others are not held up
-//! by it. A member that is missing and one that is null are the same.
+//! by it; an answer without any of its operation's arrays is none, so that nobody takes what is not in it
+//! for gone. Of other members a missing one and null are the same.
 
 use std::{borrow::Cow, fmt, time::SystemTime};
 
@@ -64,7 +65,8 @@ pub(super) struct Read {
 /// When it is not JSON, or not an object with the operation's records.
 pub(super) fn read(operation: Operation, body: &Bytes) -> Result<Read, serde_json::Error> {
     let mut json = serde_json::Deserializer::from_slice(body);
-    let found = Members(operation.row().records).deserialize(&mut json)?;
+    let row = operation.row();
+    let found = Members(row.records, row.is_optional).deserialize(&mut json)?;
     json.end()?;
     let mut records = Vec::with_capacity(found.records.len());
     let mut ids = HashSet::default();
@@ -111,7 +113,8 @@ struct Found<'a> {
     cursor: Option<String>,
 }
 
-struct Members(Records);
+/// Where the records are, and whether Mews may leave them out.
+struct Members(Records, bool);
 
 impl<'de> DeserializeSeed<'de> for Members {
     type Value = Found<'de>;
@@ -130,20 +133,27 @@ impl<'de> Visitor<'de> for Members {
 
     fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Found<'de>, A::Error> {
         let mut found = Found::default();
+        let mut is_answer = false;
         while let Some(name) = members.next_key::<Cow<'de, str>>()? {
             match self.0 {
                 Records::Arrays(arrays) if arrays.contains(&&*name) => {
-                    found.records.extend(members.next_value::<Option<Vec<&RawValue>>>()?.unwrap_or_default());
+                    let records: Option<Vec<&RawValue>> = members.next_value()?;
+                    is_answer |= records.is_some() || self.1;
+                    found.records.extend(records.unwrap_or_default());
                 }
                 Records::Member(member) if *name == *member => {
                     let value: Option<&RawValue> = members.next_value()?;
                     found.records.push(value.ok_or_else(|| A::Error::missing_field(member))?);
+                    is_answer = true;
                 }
-                _ if name == "Cursor" => found.cursor = members.next_value()?,
+                _ if name == "Cursor" => {
+                    found.cursor = members.next_value()?;
+                    is_answer |= self.1;
+                }
                 _ => drop(members.next_value::<IgnoredAny>()?),
             }
         }
-        Ok(found)
+        if is_answer { Ok(found) } else { Err(A::Error::missing_field(self.0.name())) }
     }
 }
 
@@ -241,14 +251,31 @@ mod tests {
     }
 
     #[test]
-    fn missing_and_null_are_the_same_and_the_configuration_is_one_record() {
-        for empty in ["{}", r#"{"Messages":null,"Cursor":null}"#, r#"{"Messages":[]}"#] {
+    fn an_empty_page_is_an_answer_and_the_configuration_is_one_record() {
+        for empty in [r#"{"Messages":[],"Cursor":null}"#, r#"{"Messages":[]}"#] {
             let read = read_text(Operation::Messages, empty).unwrap();
             assert_eq!((read.answer.records.len(), read.answer.cursor), (0, None), "{empty}");
         }
         let body = r#"{"NowUtc":"…","Enterprise":{"Id":"e","Name":"Hotel"},"Service":null}"#;
         let read = read_text(Operation::Configuration, body).unwrap();
         assert_eq!(read.answer.records[0].bytes, r#"{"Id":"e","Name":"Hotel"}"#);
+    }
+
+    #[test]
+    fn without_its_array_it_is_no_answer_and_nothing_is_gone() {
+        for body in ["{}", r#"{"Cursor":null}"#, r#"{"Message":"degraded"}"#, r#"{"Products":null}"#] {
+            assert!(read_text(Operation::Products, body).is_err(), "{body}");
+        }
+        for body in [r#"{"Products":[],"CustomerProducts":null}"#, r#"{"CustomerProducts":[]}"#] {
+            assert!(read_text(Operation::Products, body).is_ok(), "{body}");
+        }
+        // The only one that Mews may leave out (contract 4.2).
+        for body in [r#"{"Resources":null}"#, r#"{"Cursor":null}"#] {
+            assert!(read_text(Operation::Resources, body).is_ok(), "{body}");
+        }
+        for body in ["{}", r#"{"Message":"degraded"}"#] {
+            assert!(read_text(Operation::Resources, body).is_err(), "{body}");
+        }
     }
 
     #[test]

@@ -209,8 +209,7 @@ impl Client {
         let body = match body {
             Body::Whole(body) => body,
             Body::TooLarge if status.is_success() => {
-                let message = Some("the answer is larger than connector.response_bytes_max".to_owned());
-                return Err(Error::TooHeavy(Said { message, ..Said::nothing(request_id) }));
+                return Err(Error::AnswerTooLarge(Said::nothing(request_id)));
             }
             Body::TooLarge => Bytes::new(),
         };

@@ -29,9 +29,12 @@ pub enum Error {
     /// 404, 405 and redirects: not where the operation is. A wrong address or a bug.
     #[error("this is not the address of the operation{0}")]
     WrongAddress(Said),
-    /// 408, or an answer above `connector.response_bytes_max`: ask for less at a time.
+    /// 408: ask for less at a time.
     #[error("too much was asked for at once{0}")]
     TooHeavy(Said),
+    /// 2xx with more than `connector.response_bytes_max`: ask for less at a time.
+    #[error("the answer is larger than connector.response_bytes_max{0}")]
+    AnswerTooLarge(Said),
     /// 409: data changed meanwhile. Ask again.
     #[error("data changed meanwhile{0}")]
     Conflict(Said),
@@ -111,6 +114,7 @@ impl Error {
             | Self::Forbidden(said)
             | Self::WrongAddress(said)
             | Self::TooHeavy(said)
+            | Self::AnswerTooLarge(said)
             | Self::Conflict(said)
             | Self::Gone(said)
             | Self::BodyTooLarge(said)

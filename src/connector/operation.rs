@@ -25,6 +25,8 @@ pub struct Row {
     pub is_paged: bool,
     /// Where the records are in an answer.
     pub records: Records,
+    /// Whether an answer may be without them, when there are none.
+    pub is_optional: bool,
 }
 
 /// How a request is narrowed to a hotel. There is no scope that all operations take: a member that one
@@ -52,6 +54,18 @@ pub enum Records {
     Member(&'static str),
 }
 
+impl Records {
+    /// The member in which they are, or the first of those.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Arrays([first, ..]) => first,
+            Self::Arrays([]) => "records",
+            Self::Member(member) => member,
+        }
+    }
+}
+
 const ACTIVE_AND_DELETED: &[&str] = &["Active", "Deleted"];
 
 impl Operation {
@@ -60,7 +74,16 @@ impl Operation {
     pub const fn row(self) -> Row {
         const fn row(path: &'static str, scope: Scope, records: &'static [&'static str]) -> Row {
             let records = Records::Arrays(records);
-            Row { path, ids: None, scope, extent: &[], activity_states: &[], is_paged: true, records }
+            Row {
+                path,
+                ids: None,
+                scope,
+                extent: &[],
+                activity_states: &[],
+                is_paged: true,
+                records,
+                is_optional: false,
+            }
         }
         match self {
             Self::Reservations => Row {
@@ -71,6 +94,7 @@ impl Operation {
             Self::Resources => Row {
                 ids: Some("ResourceIds"),
                 extent: &[("Resources", true), ("Inactive", true)],
+                is_optional: true,
                 ..row("resources/getAll", Scope::Enterprise, &["Resources"])
             },
             // By threads only; there is no filter by message.

@@ -12,6 +12,8 @@
 
 mod holds;
 mod lane;
+mod lone;
+mod round;
 mod size;
 
 use std::{
@@ -22,9 +24,10 @@ use std::{
 
 use lane::{Due, Lane};
 pub use lane::{Hold, HoldReason};
+pub use round::Round;
 
 use super::{
-    entity::{Change, Entity},
+    entity::Entity,
     event::{Event, Origin},
     fetch,
 };
@@ -32,8 +35,6 @@ use crate::hash::{HashMap, HashSet};
 
 /// Batches of one lane that are under way at most.
 const BATCHES_MAX: usize = 4;
-/// Traces that are remembered of one round, besides its newest event's.
-const LINKS_MAX: usize = 16;
 
 /// One entity as one integration sees it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -42,6 +43,19 @@ pub struct Key {
     pub group: Group,
     /// For what, in its one spelling.
     pub id: Arc<str>,
+}
+
+impl Key {
+    /// What an event asks for.
+    #[must_use]
+    pub fn of(event: &Event) -> Self {
+        let group = Group {
+            integration_id: Arc::clone(&event.integration_id),
+            enterprise_id: Arc::clone(&event.enterprise_id),
+            entity: event.entity,
+        };
+        Self { group, id: Arc::clone(&event.id) }
+    }
 }
 
 /// What can be asked for in one request.
@@ -53,27 +67,6 @@ pub struct Group {
     pub enterprise_id: Arc<str>,
     /// The kind of entity.
     pub entity: Entity,
-}
-
-/// Events that one fetch answers.
-#[derive(Clone, Debug)]
-pub struct Round {
-    /// The newest of them; apart, for rounds are moved often and lie in tables.
-    pub newest: Box<Event>,
-    /// Whether one of them said that the entity was deleted.
-    pub change: Change,
-    /// Where each was read; those that were parked are not among them.
-    pub origins: Vec<Origin>,
-    /// The offset on the parked topic of the last of them that was parked.
-    pub parked: Option<i64>,
-    /// The traces of the older ones, as far as they are remembered.
-    pub links: Vec<Box<str>>,
-    /// When the first of them came.
-    pub since: Instant,
-    /// Whether it was asked for before and not returned.
-    pub attempt: fetch::Round,
-    /// How often it was asked for.
-    pub tries: u32,
 }
 
 /// What is to be done next.
@@ -99,6 +92,8 @@ pub struct Batch {
     pub wanted: Vec<fetch::Wanted>,
     /// First or second time.
     pub attempt: fetch::Round,
+    /// Whether it is a part of one that was refused.
+    pub is_apart: bool,
 }
 
 /// Times and sizes.
@@ -145,49 +140,6 @@ pub struct Coalescer {
     next_number: u64,
 }
 
-impl Round {
-    /// One event, asked for never yet.
-    #[must_use]
-    pub fn of(event: Event, parked: Option<i64>, now: Instant) -> Self {
-        Self {
-            change: event.change,
-            origins: if parked.is_some() { Vec::new() } else { vec![event.original.origin.clone()] },
-            parked,
-            links: Vec::new(),
-            since: now,
-            attempt: fetch::Round::First,
-            tries: 0,
-            newest: Box::new(event),
-        }
-    }
-
-    /// Takes in events that came later, or earlier where they were held up.
-    fn join(&mut self, other: Self) {
-        let older = if other.newest.accepted_at >= self.newest.accepted_at {
-            std::mem::replace(&mut self.newest, other.newest)
-        } else {
-            other.newest
-        };
-        let links = std::iter::once(older.traceparent().into()).chain(other.links);
-        self.links.extend(links.take(LINKS_MAX.saturating_sub(self.links.len())));
-        if other.change == Change::Deleted {
-            self.change = Change::Deleted;
-        }
-        self.origins.extend(other.origins);
-        self.parked = self.parked.max(other.parked);
-        self.since = self.since.min(other.since);
-        self.tries = self.tries.max(other.tries);
-        // What is new has both attempts before it.
-        self.attempt = fetch::Round::First;
-    }
-
-    /// Events it stands for.
-    #[must_use]
-    pub fn events(&self) -> usize {
-        self.origins.len() + usize::from(self.parked.is_some())
-    }
-}
-
 impl Coalescer {
     /// With nothing pending.
     #[must_use]
@@ -227,12 +179,7 @@ impl Coalescer {
 
     /// Takes an event in.
     pub fn add(&mut self, event: Event, parked: Option<i64>, now: Instant) {
-        let group = Group {
-            integration_id: Arc::clone(&event.integration_id),
-            enterprise_id: Arc::clone(&event.enterprise_id),
-            entity: event.entity,
-        };
-        let key = Key { group, id: Arc::clone(&event.id) };
+        let key = Key::of(&event);
         let round = Round::of(event, parked, now);
         let entry = self.entries.entry(key.clone()).or_default();
         match (&mut entry.waiting, &entry.fetching) {
@@ -287,27 +234,28 @@ impl Coalescer {
                 match reason {
                     // Nothing can be tried; who has a token is heard of, and until then is a stranger.
                     HoldReason::NoCredentials => lane.hold = None,
-                    _ => lane.note_parked(rounds.last().map(|round| Arc::clone(&round.newest.id))),
+                    _ => lane.note_parked(rounds.iter().map(|round| Arc::clone(&round.newest.id))),
                 }
                 (!rounds.is_empty()).then_some(Work::Park(rounds, reason))
             }
             Due::Probe(id) => {
-                lane.begin();
+                lane.begin_probe();
                 // Whether it is found matters to nobody.
                 let said_at = std::time::SystemTime::UNIX_EPOCH;
                 let wanted = vec![fetch::Wanted { id: Arc::clone(&id), thread_id: None, said_at }];
                 let (group, attempt) = (group.clone(), fetch::Round::First);
                 *next_number += 1;
-                Some(Work::Fetch(Batch { number: *next_number, group, ids: vec![id], wanted, attempt }))
+                let number = *next_number;
+                Some(Work::Fetch(Batch { number, group, ids: vec![id], wanted, attempt, is_apart: false }))
             }
             Due::Fetch => {
-                let attempt_of = |id: &Arc<str>| {
+                let kind_of = |id: &Arc<str>| {
                     let key = Key { group: group.clone(), id: Arc::clone(id) };
                     // What was let go stays in its lane's queue, and means nothing there.
                     let entry = entries.get(&key).filter(|entry| entry.fetching.is_none())?;
-                    entry.waiting.as_ref().map(|round| round.attempt)
+                    entry.waiting.as_ref().map(|round| (round.attempt, round.is_lone))
                 };
-                let ids = lane.take_batch(now + settings.window, settings.ids_max, attempt_of);
+                let (ids, is_apart) = lane.take_batch(now + settings.window, settings.ids_max, kind_of);
                 *next_number += 1;
                 let number = *next_number;
                 let mut wanted = Vec::with_capacity(ids.len());
@@ -319,6 +267,7 @@ impl Coalescer {
                     };
                     let Some(mut round) = entry.waiting.take() else { continue };
                     round.tries += 1;
+                    round.first_try.get_or_insert(now);
                     attempt = round.attempt;
                     wanted.push(fetch::Wanted {
                         id: Arc::clone(id),
@@ -332,7 +281,7 @@ impl Coalescer {
                 }
                 lane.begin();
                 let ids = wanted.iter().map(|wanted| Arc::clone(&wanted.id)).collect();
-                Some(Work::Fetch(Batch { number, group: group.clone(), ids, wanted, attempt }))
+                Some(Work::Fetch(Batch { number, group: group.clone(), ids, wanted, attempt, is_apart }))
             }
         }
     }
@@ -360,13 +309,23 @@ impl Coalescer {
         Some(round)
     }
 
-    /// The key is to be asked for again at a time, as `attempt` says.
-    pub fn again(&mut self, key: &Key, batch: u64, at: Instant, attempt: Option<fetch::Round>) {
+    /// The key is to be asked for once more at a time, as one that was asked for before.
+    pub fn again(&mut self, key: &Key, batch: u64, at: Instant) {
+        self.back(key, batch, |round| {
+            round.attempt = fetch::Round::Again;
+            at
+        });
+    }
+
+    /// There was no answer for the key: it is asked for again, before all that came after it.
+    pub fn requeue(&mut self, key: &Key, batch: u64) {
+        self.back(key, batch, |round| round.since);
+    }
+
+    fn back(&mut self, key: &Key, batch: u64, at: impl FnOnce(&mut Round) -> Instant) {
         let Some(entry) = self.entries.get_mut(key) else { return };
         let Some(mut round) = entry.answer(batch) else { return };
-        if let Some(attempt) = attempt {
-            round.attempt = attempt;
-        }
+        let at = at(&mut round);
         if let Some(waiting) = entry.waiting.take() {
             round.join(waiting);
         }
@@ -400,9 +359,16 @@ impl Coalescer {
     pub fn ended(&mut self, batch: &Batch, answered: bool, now: Instant) -> bool {
         let Some(lane) = self.lanes.get_mut(&batch.group) else { return false };
         lane.in_flight = lane.in_flight.saturating_sub(1);
-        let freed = answered && lane.free(batch.ids.len());
+        let freed = answered && lane.free(batch.ids.len(), now);
         self.schedule(&batch.group, now);
         freed
+    }
+
+    /// Its next tries tell which ids it fails for: they need not be as far apart as those before.
+    pub fn look_closer(&mut self, group: &Group) {
+        if let Some(lane) = self.lanes.get_mut(group) {
+            lane.look_closer();
+        }
     }
 
     /// So many ids were too heavy for Mews: the requests of this lane become smaller.

@@ -50,6 +50,10 @@ impl Parked {
             reason,
         }
     }
+
+    fn is_unfetchable(&self) -> bool {
+        self.reason == HoldReason::Unfetchable
+    }
 }
 
 /// Events of one integration and kind that are parked, by partition.
@@ -60,6 +64,8 @@ type Places = BTreeMap<i32, usize>;
 pub struct Book {
     events: HashMap<u64, Parked>,
     places: HashMap<(Arc<str>, Entity), Places>,
+    /// How many of them Mews does not return though it returns others.
+    unfetchable: usize,
 }
 
 impl Book {
@@ -69,6 +75,7 @@ impl Book {
         if self.events.len() < KNOWN_MAX {
             let places = self.places.entry((Arc::clone(&parked.integration_id), parked.entity)).or_default();
             *places.entry(parked.partition).or_default() += 1;
+            self.unfetchable += usize::from(parked.is_unfetchable());
             self.events.insert(digest(key), parked);
         }
     }
@@ -76,6 +83,7 @@ impl Book {
     /// Its tombstone was. Says whose it was.
     pub fn strike(&mut self, key: &[u8]) -> Option<Parked> {
         let parked = self.events.remove(&digest(key))?;
+        self.unfetchable -= usize::from(parked.is_unfetchable());
         let lane = (Arc::clone(&parked.integration_id), parked.entity);
         if let Some(places) = self.places.get_mut(&lane)
             && let Some(count) = places.get_mut(&parked.partition)
@@ -100,6 +108,7 @@ impl Book {
     /// Partitions were let go.
     pub fn let_go(&mut self, partitions: &BTreeSet<i32>) {
         self.events.retain(|_, parked| !partitions.contains(&parked.partition));
+        self.unfetchable = self.events.values().filter(|parked| parked.is_unfetchable()).count();
         self.places.retain(|_, places| {
             places.retain(|partition, _| !partitions.contains(partition));
             !places.is_empty()
@@ -119,6 +128,24 @@ impl Book {
     pub fn partitions_of_enterprise(&self, enterprise_id: &str) -> BTreeSet<i32> {
         let own = self.events.values().filter(|parked| &*parked.enterprise_id == enterprise_id);
         own.map(|parked| parked.partition).collect()
+    }
+
+    /// Whether Mews did not return what this key stands for while it returned others.
+    #[must_use]
+    pub fn is_unfetchable(&self, key: &[u8]) -> bool {
+        self.events.get(&digest(key)).is_some_and(Parked::is_unfetchable)
+    }
+
+    /// Whether there is any of that kind.
+    #[must_use]
+    pub fn has_unfetchable(&self) -> bool {
+        self.unfetchable > 0
+    }
+
+    /// On which partitions there are.
+    #[must_use]
+    pub fn partitions_of_unfetchable(&self) -> BTreeSet<i32> {
+        self.events.values().filter(|each| each.is_unfetchable()).map(|each| each.partition).collect()
     }
 
     /// On which partitions events have been longer than a time.

@@ -99,6 +99,8 @@ pub(super) struct Shell {
     probes: JoinSet<()>,
     commit_at: Instant,
     tick_at: Instant,
+    /// When what could not be fetched is tried once more.
+    retry_at: Instant,
     regulated_at: Instant,
     restart: Option<JoinHandle<Result<(), kafka::Error>>>,
     restart_at: Instant,
@@ -110,6 +112,9 @@ pub(super) struct Shell {
     late: VecDeque<(Instant, Round)>,
 }
 
+/// How often what Mews did not return, though it returned others, is asked for again. It was asked for
+/// several times when it was parked, and new events of it are another reason to.
+const RETRY_EVERY: Duration = Duration::from_secs(3600);
 /// A process that did not come round for so long may have lost its partitions without knowing it.
 const FROZEN: Duration = Duration::from_secs(4);
 /// How long it then waits to be told.
@@ -146,6 +151,7 @@ impl Shell {
             probes: JoinSet::new(),
             commit_at: now,
             tick_at: now,
+            retry_at: now + RETRY_EVERY,
             regulated_at: now,
             restart: None,
             restart_at: now,
@@ -219,7 +225,7 @@ impl Shell {
         if now >= self.tick_at {
             self.tick_at = now + TICK;
             self.late.retain(|(at, _)| now.duration_since(*at) < DOUBT);
-            self.tick();
+            self.tick(now);
         }
     }
 

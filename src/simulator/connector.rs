@@ -216,7 +216,12 @@ fn reply(
     let is_bad =
         |ids: &std::collections::HashSet<Uuid>| state.knobs.bad_ids.iter().any(|id| ids.contains(id));
     if let Some((name, _)) = query.ids_asked_for().find(|(_, ids)| is_bad(ids)) {
-        return Err(Refusal::invalid(name, ""));
+        return Err(match state.knobs.bad_ids_status {
+            knobs::BadIds::Invalid => Refusal::invalid(name, ""),
+            knobs::BadIds::Forbidden => Refusal::Refused(knobs::Refused::Forbidden),
+            knobs::BadIds::TooHeavy => Refusal::TooHeavy,
+            knobs::BadIds::Fault => Refusal::Fault(Fault::Internal),
+        });
     }
     let scope = state.integrations.at(at).scope;
     let hotels = page::hotels(&state.population, rules, &query, scope)?;

@@ -38,8 +38,10 @@ pub struct Knobs {
     pub heavy_ids: Option<usize>,
     /// Larger request bodies are answered 413.
     pub body_bytes_max: usize,
-    /// Ids that fail every request they are in: 400 `Invalid ReservationIds.` (contract 6 #14).
+    /// Ids that fail every request they are in (contract 6 #14).
     pub bad_ids: Vec<Uuid>,
+    /// With what: 400 `Invalid ReservationIds.`, or 403, 408 or 500.
+    pub bad_ids_status: BadIds,
     /// Operations answered 401 because they are not permitted, by IntegrationId or `*` for all.
     pub not_permitted: BTreeMap<String, Vec<String>>,
     /// Requests that an access token has in a window.
@@ -84,6 +86,7 @@ impl Default for Knobs {
             heavy_ids: None,
             body_bytes_max: 1 << 20,
             bad_ids: Vec::new(),
+            bad_ids_status: BadIds::Invalid,
             not_permitted: BTreeMap::new(),
             rate_limit: window::REQUESTS_MAX,
             rate_window: window::LENGTH,
@@ -200,6 +203,45 @@ impl From<Refused> for u16 {
     }
 }
 
+/// What a request fails with that asks for a bad id.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "u16", into = "u16")]
+pub enum BadIds {
+    /// 400: there is no such thing.
+    Invalid,
+    /// 403: a rule of the hotel's is against it.
+    Forbidden,
+    /// 408: it takes too long.
+    TooHeavy,
+    /// 500: Mews fails on it.
+    Fault,
+}
+
+impl TryFrom<u16> for BadIds {
+    type Error = String;
+
+    fn try_from(status: u16) -> Result<Self, String> {
+        match status {
+            400 => Ok(Self::Invalid),
+            403 => Ok(Self::Forbidden),
+            408 => Ok(Self::TooHeavy),
+            500 => Ok(Self::Fault),
+            _ => Err(format!("{status} is none of 400, 403, 408 and 500")),
+        }
+    }
+}
+
+impl From<BadIds> for u16 {
+    fn from(answer: BadIds) -> Self {
+        match answer {
+            BadIds::Invalid => 400,
+            BadIds::Forbidden => 403,
+            BadIds::TooHeavy => 408,
+            BadIds::Fault => 500,
+        }
+    }
+}
+
 /// A duration in its human form.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Wait(#[serde(with = "crate::duration")] pub Duration);
@@ -288,6 +330,7 @@ mod tests {
             (r#"{"latencies":1}"#, "latencies"),
             (r#"{"errors":{"rooms":1}}"#, "rooms"),
             (r#"{"refusals":{"reservations":404}}"#, "403, 409 and 410"),
+            (r#"{"bad_ids_status":404}"#, "400, 403, 408 and 500"),
             (r#"{"not_permitted":{"*":["rooms"]}}"#, "rooms"),
             (r#"{"delay":"soon"}"#, "soon"),
             (r#"{"pace":-1}"#, "pace"),

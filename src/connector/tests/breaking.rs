@@ -110,7 +110,7 @@ async fn an_answer_above_the_limit_is_asked_for_in_halves_however_it_was_packed(
     for answer in [reply(200, "", large.as_bytes()), reply(200, "content-encoding: gzip\r\n", &packed)] {
         let (error, _) =
             failed(vec![answer], |config| config.response_bytes_max = bytesize::ByteSize::mib(1)).await;
-        assert!(matches!(error, Error::TooHeavy(_)), "{error:?}");
+        assert!(matches!(error, Error::AnswerTooLarge(_)), "{error:?}");
         assert!(error.to_string().contains("response_bytes_max"), "{error}");
     }
 }

@@ -1,7 +1,7 @@
 //! One lane: the ids of one integration, hotel and kind that wait, and what holds them.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, VecDeque},
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -15,6 +15,9 @@ pub use crate::telemetry::metrics::enricher::HoldReason;
 /// and must not be minutes late for it.
 const WAITS: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(10));
 
+/// Ids that are remembered of those that were parked.
+const SAMPLES_MAX: usize = 8;
+
 /// What holds a lane.
 #[derive(Debug)]
 pub struct Hold {
@@ -24,6 +27,8 @@ pub struct Hold {
     pub since: Instant,
     /// Until when it is not even tried; `None` until something is heard of its credentials.
     pub until: Option<Instant>,
+    /// How often it was said to be, without an answer in between.
+    pub times: u32,
     waits: Backoff,
 }
 
@@ -43,11 +48,12 @@ pub(super) struct Lane {
     pub(super) in_flight: usize,
     pub(super) hold: Option<Hold>,
     pub(super) size: Size,
+    pub(super) answered_at: Option<Instant>,
     pub(super) apart: Apart,
     waiting: BTreeMap<(Instant, u64), Arc<str>>,
     queued: u64,
-    /// One of those that were parked.
-    sample: Option<Arc<str>>,
+    /// Some of those that were parked, asked for in turn: one may be what Mews fails on.
+    samples: VecDeque<Arc<str>>,
 }
 
 impl Lane {
@@ -58,10 +64,11 @@ impl Lane {
             in_flight: 0,
             hold: None,
             size: Size::default(),
+            answered_at: None,
             apart: Apart::new(),
             waiting: BTreeMap::new(),
             queued: 0,
-            sample: None,
+            samples: VecDeque::new(),
         }
     }
 
@@ -87,7 +94,7 @@ impl Lane {
         let tried = match (hold.until, first, self.in_flight) {
             // One at a time finds out.
             (Some(until), Some(first), 0) => Some(until.max(first)),
-            (Some(until), None, 0) => self.sample.as_ref().map(|_| until),
+            (Some(until), None, 0) => self.samples.front().map(|_| until),
             (Some(_) | None, _, _) => None,
         };
         match (park, tried) {
@@ -105,39 +112,45 @@ impl Lane {
         if self.in_flight > 0 || hold.until.is_none_or(|until| now < until) {
             return None;
         }
-        if waits { Some(Due::Fetch) } else { self.sample.clone().map(Due::Probe) }
+        if waits { Some(Due::Fetch) } else { self.samples.front().cloned().map(Due::Probe) }
     }
 
-    /// Ids for one request: the first that is due, and what is due before `until` and like it.
+    /// Ids for one request: the first that is due, and what is due before `until` and like it. Says too
+    /// whether they are a part of one that was refused. `kind_of` says which attempt it is, and whether
+    /// the id is asked for by itself.
     pub(super) fn take_batch(
         &mut self,
         until: Instant,
         ids_max: usize,
-        attempt_of: impl Fn(&Arc<str>) -> Option<fetch::Round>,
-    ) -> Vec<Arc<str>> {
+        kind_of: impl Fn(&Arc<str>) -> Option<(fetch::Round, bool)>,
+    ) -> (Vec<Arc<str>>, bool) {
         if let Some(together) = self.apart.pop_front() {
-            return together.into();
+            return (together.into(), true);
         }
         // A refused token is tried with one id.
         let probes = self.hold.as_ref().is_some_and(|hold| hold.reason == HoldReason::Unauthorized);
         let ids_max = if probes { 1 } else { self.size.ids().min(ids_max) };
         let mut batch = Vec::new();
-        let mut attempt = None;
+        let mut kind = None;
         let mut others = Vec::new();
         while batch.len() < ids_max
             && let Some(entry) = self.waiting.first_entry()
             && (entry.key().0 <= until || batch.is_empty())
         {
             let (place, id) = entry.remove_entry();
-            let Some(own) = attempt_of(&id) else { continue };
-            if *attempt.get_or_insert(own) == own {
-                batch.push(id);
-            } else {
+            let Some(own) = kind_of(&id) else { continue };
+            let (_, is_lone) = own;
+            if *kind.get_or_insert(own) != own {
                 others.push((place, id));
+                continue;
+            }
+            batch.push(id);
+            if is_lone {
+                break;
             }
         }
         self.waiting.extend(others);
-        batch
+        (batch, false)
     }
 
     pub(super) fn take_all(&mut self) -> Vec<Arc<str>> {
@@ -147,13 +160,21 @@ impl Lane {
 
     /// Nobody waits for anything of it any more.
     pub(super) fn forget(&mut self) {
-        (self.hold, self.sample, self.size) = (None, None, Size::default());
+        (self.hold, self.size) = (None, Size::default());
+        self.samples.clear();
         self.waiting.clear();
         self.apart.clear();
     }
 
-    pub(super) fn note_parked(&mut self, sample: Option<Arc<str>>) {
-        self.sample = sample.or_else(|| self.sample.take());
+    pub(super) fn note_parked(&mut self, ids: impl Iterator<Item = Arc<str>>) {
+        self.samples.extend(ids.take(SAMPLES_MAX));
+        self.samples.truncate(SAMPLES_MAX);
+    }
+
+    /// The next time another one is asked for.
+    pub(super) fn begin_probe(&mut self) {
+        self.begin();
+        self.samples.rotate_left(1.min(self.samples.len()));
     }
 
     /// A request goes out.
@@ -162,9 +183,10 @@ impl Lane {
     }
 
     /// Mews answers a request of so many ids: nothing is held any more. Says whether anything was.
-    pub(super) fn free(&mut self, ids: usize) -> bool {
+    pub(super) fn free(&mut self, ids: usize, now: Instant) -> bool {
         self.size.answered(ids);
-        self.sample = None;
+        self.answered_at = Some(now);
+        self.samples.clear();
         self.hold.take().is_some()
     }
 
@@ -179,19 +201,30 @@ impl Lane {
         false
     }
 
+    pub(super) fn look_closer(&mut self) {
+        if let Some(hold) = &mut self.hold {
+            hold.waits = Backoff::new(WAITS.0, WAITS.1);
+        }
+    }
+
     /// Held until a time, or by a back-off of its own that grows.
     pub(super) fn hold(&mut self, reason: HoldReason, until: Option<Instant>, now: Instant) {
         let hold = self.hold.get_or_insert_with(|| Hold {
             reason,
             since: now,
             until: None,
+            times: 0,
             waits: Backoff::new(WAITS.0, WAITS.1),
         });
         hold.reason = reason;
+        hold.times += 1;
         hold.until = match reason {
             HoldReason::NoCredentials => None,
             HoldReason::Unauthorized => until,
-            HoldReason::Throttled | HoldReason::Unavailable | HoldReason::Overwritten => {
+            HoldReason::Throttled
+            | HoldReason::Unavailable
+            | HoldReason::Overwritten
+            | HoldReason::Unfetchable => {
                 let own = now + hold.waits.next().unwrap_or(WAITS.1);
                 Some(until.map_or(own, |until| until.max(own)))
             }

@@ -61,7 +61,19 @@ impl Desk {
 
     fn again(&mut self, batch: &Batch, id: &str, attempt: Option<fetch::Round>) {
         let key = Key { group: batch.group.clone(), id: id.into() };
-        self.coalescer.again(&key, batch.number, self.now, attempt);
+        match attempt {
+            Some(_) => self.coalescer.again(&key, batch.number, self.now),
+            None => self.coalescer.requeue(&key, batch.number),
+        }
+    }
+
+    fn is_lone(&self, batch: &Batch, id: &str) -> bool {
+        self.coalescer.is_lone(&Key { group: batch.group.clone(), id: id.into() })
+    }
+
+    fn set_apart(&mut self, batch: &Batch, id: &str) -> Option<Round> {
+        let key = Key { group: batch.group.clone(), id: id.into() };
+        self.coalescer.set_apart(&key, batch.number, self.now)
     }
 
     fn ended(&mut self, batch: &Batch, answered: bool) -> bool {
@@ -95,7 +107,7 @@ fn a_hundred_events_of_one_entity_in_a_window_are_one_id_of_one_request() {
     assert_eq!(ids(&batch), ["a"]);
     let round = desk.found(&batch, "a").unwrap();
     assert_eq!((round.events(), round.newest.original.origin.offset), (100, 99));
-    assert_eq!(round.links.len(), LINKS_MAX);
+    assert_eq!(round.links.len(), round::LINKS_MAX);
     desk.ended(&batch, true);
     assert!(desk.coalescer.is_empty() && desk.coalescer.wake_at().is_none());
 }
@@ -191,6 +203,84 @@ fn requests_that_were_too_heavy_become_smaller_and_grow_again() {
     }
     desk.wait(WINDOW);
     assert_eq!(desk.batch().ids.len(), 6, "between what was answered and what was not");
+}
+
+#[test]
+fn what_had_no_answer_stays_before_what_came_after_it() {
+    let mut desk = Desk::new(2);
+    for (id, offset) in [("a", 0), ("b", 1), ("c", 2), ("d", 3)] {
+        desk.add(id, offset);
+        desk.wait(Duration::from_millis(1));
+    }
+    desk.wait(WINDOW);
+    let first = desk.batch();
+    desk.again(&first, "a", None);
+    desk.again(&first, "b", None);
+    desk.ended(&first, false);
+    assert_eq!((ids(&desk.batch()), ids(&desk.batch())), (vec!["a", "b"], vec!["c", "d"]));
+}
+
+#[test]
+fn an_id_that_fails_alone_is_asked_for_by_itself_and_given_up_in_time() {
+    let mut desk = Desk::new(1000);
+    desk.add("bad", 0);
+    desk.add("good", 1);
+    desk.wait(WINDOW);
+    let both = desk.batch();
+    both.ids.iter().for_each(|id| desk.again(&both, id, None));
+    desk.ended(&both, false);
+    let both = desk.batch();
+    assert!(!desk.is_lone(&both, "bad"), "nothing was answered yet");
+    desk.coalescer.apart(&both.group, both.number, &both.ids, desk.now);
+    desk.ended(&both, false);
+    let (one, other) = (desk.batch(), desk.batch());
+    assert!(one.is_apart && other.is_apart && !both.is_apart);
+    desk.wait(Duration::from_millis(1));
+    let (bad, good) = if ids(&one) == ["bad"] { (one, other) } else { (other, one) };
+    assert!(desk.found(&good, "good").is_some());
+    desk.ended(&good, true);
+    assert!(desk.is_lone(&bad, "bad"));
+    let began = desk.now;
+    let mut bad = bad;
+    let mut asked = 1;
+    loop {
+        desk.add("good", 2);
+        let given_up = desk.set_apart(&bad, "bad");
+        desk.ended(&bad, false);
+        if let Some(round) = given_up {
+            assert_eq!(offsets(&round), [0]);
+            break;
+        }
+        desk.wait(WINDOW);
+        let good = desk.batch();
+        assert_eq!(ids(&good), ["good"], "nobody has its company");
+        assert!(desk.found(&good, "good").is_some());
+        desk.ended(&good, true);
+        let at = desk.coalescer.wake_at().expect("it is asked for again");
+        desk.wait(at.saturating_duration_since(desk.now));
+        bad = desk.batch();
+        assert_eq!(ids(&bad), ["bad"]);
+        asked += 1;
+    }
+    assert!(
+        desk.now - began >= PARK_AFTER - WINDOW * 2 && asked <= 8,
+        "{asked} times in {:?}",
+        desk.now - began
+    );
+    assert_eq!(desk.coalescer.len(), 1, "only its company waits");
+}
+
+#[test]
+fn what_is_known_to_fail_never_has_company() {
+    let mut desk = Desk::new(1000);
+    for id in ["a", "bad", "c"] {
+        desk.add(id, 0);
+    }
+    desk.coalescer.keep_apart(&Key::of(&customer("bad", 0)));
+    desk.wait(WINDOW);
+    let mut batches = [desk.batch(), desk.batch()].map(|batch| ids(&batch).join(" "));
+    batches.sort();
+    assert_eq!(batches, ["a c", "bad"]);
 }
 
 #[test]
@@ -342,10 +432,20 @@ enum Fate {
     Found,
     Again,
     Apart,
+    NoAnswer,
+    Alone,
 }
 
 fn step() -> impl Strategy<Value = Step> {
-    let fate = || prop_oneof![3 => Just(Fate::Found), 1 => Just(Fate::Again), 1 => Just(Fate::Apart)];
+    let fate = || {
+        prop_oneof![
+            3 => Just(Fate::Found),
+            1 => Just(Fate::Again),
+            1 => Just(Fate::Apart),
+            1 => Just(Fate::NoAnswer),
+            1 => Just(Fate::Alone),
+        ]
+    };
     prop_oneof![
         6 => (0usize..4).prop_map(Step::Add),
         3 => (0u64..1500).prop_map(Step::Wait),
@@ -414,6 +514,12 @@ impl Model {
                 }
                 Fate::Again => desk.again(&batch, id, Some(fetch::Round::Again)),
                 Fate::Apart => apart.push(Arc::clone(id)),
+                Fate::NoAnswer => desk.again(&batch, id, None),
+                Fate::Alone => {
+                    for offset in desk.set_apart(&batch, id).iter().flat_map(offsets) {
+                        prop_assert!(self.open.remove(&offset).is_some(), "{offset} was answered before");
+                    }
+                }
             }
         }
         desk.coalescer.apart(&batch.group, batch.number, &apart, desk.now);

@@ -131,9 +131,10 @@ impl<'s, 'a> Search<'s, 'a> {
         while let Some(part) = parts.pop() {
             match self.among_part(part).await {
                 // Halved here: no message is named in the request, so that fewer of them would not make it less.
-                Err(Stopped { error: Error::TooHeavy(_) | Error::BodyTooLarge(_), .. })
-                    if part.len() > 1 && !self.ask.is_spent() =>
-                {
+                Err(Stopped {
+                    error: Error::TooHeavy(_) | Error::AnswerTooLarge(_) | Error::BodyTooLarge(_),
+                    ..
+                }) if part.len() > 1 && !self.ask.is_spent() => {
                     let (newer, older) = part.split_at(part.len() / 2);
                     parts.extend([older, newer]);
                 }

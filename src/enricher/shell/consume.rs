@@ -41,7 +41,16 @@ impl Shell {
                 Entity { updated: updated_of(&embedded), bytes: embedded, operation: None, as_of: at };
             return self.publish(round, found, now);
         }
-        self.coalescer.add(event, None, now);
+        self.wait(event, None, now);
+    }
+
+    /// It waits to be fetched, by itself where its company would wait in vain.
+    pub(super) fn wait(&mut self, event: Event, parked: Option<i64>, now: Instant) {
+        let key = self.is_unfetchable(&event).then(|| Key::of(&event));
+        self.coalescer.add(event, parked, now);
+        if let Some(key) = key {
+            self.coalescer.keep_apart(&key);
+        }
     }
 }
 

@@ -11,6 +11,9 @@ use crate::{
     telemetry::{family::Label as _, metrics::enricher::Retry},
 };
 
+/// Answers that may fail before one id is suspected: what fails by chance is answered sooner.
+const SPLIT_AFTER: u32 = 2;
+
 /// How long a conflict is given to pass.
 const CONFLICT_WAIT: Duration = Duration::from_secs(1);
 
@@ -26,7 +29,7 @@ impl Shell {
                 // What was told may not be readable yet (contract 6, 12).
                 self.parts.metrics.retries.of(Retry::Unchanged).inc();
                 let at = now + self.parts.config.recheck_after;
-                self.coalescer.again(&key(&found.id), batch.number, at, Some(fetch::Round::Again));
+                self.coalescer.again(&key(&found.id), batch.number, at);
                 continue;
             }
             if let Some(round) = self.coalescer.found(&key(&found.id), batch.number, now) {
@@ -61,7 +64,7 @@ impl Shell {
         if batch.attempt == fetch::Round::First {
             self.parts.metrics.retries.of(Retry::NotReturned).inc();
             let at = now + self.parts.config.recheck_after;
-            return self.coalescer.again(key, batch.number, at, Some(fetch::Round::Again));
+            return self.coalescer.again(key, batch.number, at);
         }
         let Some(round) = self.coalescer.found(key, batch.number, now) else { return };
         match (round.change, key.group.entity) {
@@ -84,24 +87,24 @@ impl Shell {
         let reason = retry_reason(&failed.error);
         match &failed.error {
             Error::BadRequest(said) => {
-                if let [id] = &*failed.ids {
-                    let detail = said.message.clone().unwrap_or_else(|| "no reason was given".to_owned());
-                    self.bury_id(batch, id, DeadLetter::BadRequest, detail, now);
-                } else {
-                    self.parts.metrics.retries.of(reason).inc();
-                    self.coalescer.apart(group, batch.number, &failed.ids, now);
-                }
-                return true;
+                return self.rejected(batch, failed, said, DeadLetter::BadRequest, now);
             }
-            Error::Forbidden(said) => {
-                for id in &failed.ids {
-                    let detail = said.message.clone().unwrap_or_else(|| "no reason was given".to_owned());
-                    self.bury_id(batch, id, DeadLetter::Rejected, detail, now);
+            Error::Forbidden(said) => return self.rejected(batch, failed, said, DeadLetter::Rejected, now),
+            Error::AnswerTooLarge(said) | Error::BodyTooLarge(said) if failed.ids.len() == 1 => {
+                return self.rejected(batch, failed, said, DeadLetter::TooLarge, now);
+            }
+            Error::TooHeavy(_) | Error::Unavailable { .. } | Error::Undecodable { .. }
+                if self.is_lone(group, failed) =>
+            {
+                self.parts.metrics.retries.of(reason).inc();
+                let key = Key { group: group.clone(), id: Arc::clone(&failed.ids[0]) };
+                if let Some(round) = self.coalescer.set_apart(&key, batch.number, now) {
+                    self.park_lone(round, now);
                 }
-                return true;
+                return false;
             }
             Error::Unauthorized(_) => self.unauthorized(group, revision, now),
-            Error::TooHeavy(_) | Error::BodyTooLarge(_) => {
+            Error::TooHeavy(_) | Error::AnswerTooLarge(_) | Error::BodyTooLarge(_) => {
                 self.coalescer.too_heavy(group, failed.ids.len());
                 if failed.ids.len() < 2 {
                     self.coalescer.hold(group, HoldReason::Unavailable, None, now);
@@ -126,15 +129,58 @@ impl Shell {
                 if matches!(cause, Why::Timeout) {
                     self.coalescer.unanswered(group, failed.ids.len());
                 }
+                if matches!(cause, Why::Status(_)) {
+                    self.split(batch, failed, now);
+                }
                 self.coalescer.hold(group, HoldReason::Unavailable, retry_after.map(|wait| now + wait), now);
             }
-            Error::Undecodable { .. } => self.coalescer.hold(group, HoldReason::Unavailable, None, now),
+            Error::Undecodable { .. } => {
+                self.split(batch, failed, now);
+                self.coalescer.hold(group, HoldReason::Unavailable, None, now);
+            }
         }
         self.parts.metrics.retries.of(reason).inc();
         for id in &failed.ids {
-            self.coalescer.again(&Key { group: group.clone(), id: Arc::clone(id) }, batch.number, now, None);
+            self.coalescer.requeue(&Key { group: group.clone(), id: Arc::clone(id) }, batch.number);
         }
         false
+    }
+
+    /// Mews refuses these ids: one of them is dead, of several the bad ones are looked for.
+    fn rejected(
+        &mut self,
+        batch: &Batch,
+        failed: &fetch::Failed,
+        said: &connector::Said,
+        dead: DeadLetter,
+        now: Instant,
+    ) -> bool {
+        if let [id] = &*failed.ids {
+            let detail = said.message.clone().unwrap_or_else(|| failed.error.to_string());
+            self.bury_id(batch, id, dead, detail, now);
+        } else {
+            self.parts.metrics.retries.of(retry_reason(&failed.error)).inc();
+            self.coalescer.apart(&batch.group, batch.number, &failed.ids, now);
+        }
+        true
+    }
+
+    /// An answer that fails each time may fail for one of its ids: from the third time on they are asked
+    /// for by halves. It waits between them as it would for all.
+    fn split(&mut self, batch: &Batch, failed: &fetch::Failed, now: Instant) {
+        let times = self.coalescer.hold_of(&batch.group).map_or(0, |hold| hold.times);
+        if failed.ids.len() > 1 && (batch.is_apart || times >= SPLIT_AFTER) {
+            if !batch.is_apart {
+                self.coalescer.look_closer(&batch.group);
+            }
+            self.coalescer.apart(&batch.group, batch.number, &failed.ids, now);
+        }
+    }
+
+    /// Whether it is one id that fails, and not its lane.
+    fn is_lone(&self, group: &Lane, failed: &fetch::Failed) -> bool {
+        let [id] = &*failed.ids else { return false };
+        self.coalescer.is_lone(&Key { group: group.clone(), id: Arc::clone(id) })
     }
 
     fn bury_id(&mut self, batch: &Batch, id: &Arc<str>, reason: DeadLetter, detail: String, now: Instant) {
@@ -191,7 +237,7 @@ impl Shell {
         };
         self.coalescer.hold(group, reason, until, now);
         for id in &batch.ids {
-            self.coalescer.again(&Key { group: group.clone(), id: Arc::clone(id) }, batch.number, now, None);
+            self.coalescer.requeue(&Key { group: group.clone(), id: Arc::clone(id) }, batch.number);
         }
         self.coalescer.ended(batch, false, now);
     }
@@ -217,7 +263,7 @@ fn retry_reason(error: &connector::Error) -> Retry {
     match error {
         Error::BadRequest(_) => Retry::BadRequest,
         Error::Unauthorized(_) | Error::Forbidden(_) => Retry::Unauthorized,
-        Error::TooHeavy(_) | Error::BodyTooLarge(_) => Retry::TooLarge,
+        Error::TooHeavy(_) | Error::AnswerTooLarge(_) | Error::BodyTooLarge(_) => Retry::TooLarge,
         Error::Throttled { .. } => Retry::Throttled,
         Error::Conflict(_) => Retry::Conflict,
         Error::Gone(_) | Error::WrongAddress(_) | Error::Unavailable { .. } | Error::Undecodable { .. } => {

@@ -29,6 +29,18 @@ impl Shell {
         }
     }
 
+    /// One entity that Mews does not return while it returns the others. What was parked before stays so.
+    pub(super) fn park_lone(&mut self, round: Round, now: Instant) {
+        if !round.origins.is_empty() || !self.is_unfetchable(&round.newest) {
+            self.park(vec![round], HoldReason::Unfetchable, now);
+        }
+    }
+
+    /// Whether it is parked because Mews did not return it though it returned others.
+    pub(super) fn is_unfetchable(&self, event: &Event) -> bool {
+        self.book.has_unfetchable() && self.book.is_unfetchable(records::parked_key(event).as_bytes())
+    }
+
     /// It is on the topic now: what was parked before under its key is answered by it.
     pub(super) fn parked(&mut self, round: &Round, reason: HoldReason, offset: i64, now: Instant) {
         let (event, since) = (&round.newest, SystemTime::now() - now.duration_since(round.since));
@@ -61,7 +73,7 @@ impl Shell {
             self.latest.forget(event.entity, &event.id);
         }
         if self.can_be_fetched(&event) {
-            self.coalescer.add(event, Some(offset), now);
+            self.wait(event, Some(offset), now);
         }
     }
 
@@ -97,9 +109,10 @@ impl Shell {
         let dead = match reason {
             HoldReason::NoCredentials => DeadLetter::NoCredentials,
             HoldReason::Unauthorized => DeadLetter::Unauthorized,
-            HoldReason::Throttled | HoldReason::Unavailable | HoldReason::Overwritten => {
-                DeadLetter::ParkedTooLong
-            }
+            HoldReason::Throttled
+            | HoldReason::Unavailable
+            | HoldReason::Overwritten
+            | HoldReason::Unfetchable => DeadLetter::ParkedTooLong,
         };
         let detail = format!("parked since {}: {}", humantime::format_rfc3339_seconds(since), reason.value());
         self.bury(Round::of(event, Some(offset), now), dead, detail, Stage::Enrich, now);
@@ -143,7 +156,11 @@ impl Shell {
         self.flow.want(partitions);
     }
 
-    pub(super) fn tick(&mut self) {
+    pub(super) fn tick(&mut self, now: Instant) {
+        if now >= self.retry_at {
+            self.retry_at = now + RETRY_EVERY;
+            self.flow.want(self.book.partitions_of_unfetchable());
+        }
         self.flow.want(self.book.overdue(self.parts.config.park_limit, SystemTime::now()));
         let metrics = &self.parts.metrics;
         for (reason, count) in self.book.count() {

@@ -27,7 +27,7 @@ EventOutcome, "outcome" {
 label!(/// Why nothing is asked for with an integration's token, and its events are parked.
 HoldReason, "reason" {
     NoCredentials = "no_credentials", Unauthorized = "unauthorized", Throttled = "throttled",
-    Unavailable = "unavailable", Overwritten = "overwritten",
+    Unavailable = "unavailable", Overwritten = "overwritten", Unfetchable = "unfetchable",
 });
 label!(/// Why something is asked for once more.
 Retry, "reason" {

@@ -6,7 +6,10 @@ use serde_json::{Value, json};
 use tokio::time::sleep;
 use uuid::Uuid;
 
-use crate::world::{World, quiet};
+use crate::{
+    bridge::Bridge,
+    world::{World, quiet},
+};
 
 /// A webhook about ids, with a hotel's own first integration.
 async fn webhook(world: &World, place: usize, discriminator: &str, ids: &[String]) -> String {
@@ -40,6 +43,46 @@ async fn one_bad_id_in_a_thousand_is_found_and_the_others_arrive() {
     let dead = table.iter().find(|((topic, _), _)| topic == "dead-letters").expect("it is there").1;
     assert!(dead.value.as_ref().expect("the event").contains(&bad));
     assert_eq!(dead.headers["dead_letter_stage"], "enrich");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_id_on_which_mews_fails_holds_up_no_other() {
+    for status in [500, 408, 403] {
+        // Long enough to tell it from the others.
+        let bootstrap = crate::cluster::Cluster::shared().bootstrap();
+        let mut world = World::on(&bootstrap, &format!("ids-poison-{status}"), quiet(), |setup| {
+            setup.set("enricher.park_after", "10s")
+        })
+        .await;
+        let mut enricher = world.enricher().await;
+        let mut ids = world.change(json!({ "kind": "resources", "count": 40, "silent": true })).await;
+        let bad = ids.swap_remove(17);
+        world.turn(json!({ "bad_ids": [bad], "bad_ids_status": status, "rate_limit": 200 })).await;
+        let all: Vec<_> = ids.iter().chain([&bad]).cloned().collect();
+        let body = webhook(&world, 0, "ResourceUpdated", &all).await;
+        world.ingress.accept(body).await;
+        world.until_true_of(&ids, &[&enricher]).await;
+        if status == 403 {
+            until(&enricher, || world.dead_letters() == [("rejected".to_owned(), 1)].into()).await;
+        } else {
+            enricher.until_metric("enricher_parked_records", &[("reason", "unfetchable")], 1.0).await;
+            assert_eq!(world.dead_letters(), [].into());
+        }
+        // What comes later of it disturbs nobody either, and brings it once Mews has mended it.
+        let body = webhook(&world, 0, "ResourceUpdated", &all).await;
+        world.turn(json!({ "bad_ids": [] })).await;
+        world.ingress.accept(body).await;
+        world.until_true_of(&all, &[&enricher]).await;
+        enricher.until_metric("enricher_parked_records", &[("reason", "unfetchable")], 0.0).await;
+    }
+}
+
+async fn until(enricher: &Bridge, is_so: impl Fn() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(30);
+    while !is_so() {
+        assert!(Instant::now() < deadline, "{}", enricher.log());
+        sleep(Duration::from_millis(100)).await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,0 +1,47 @@
+//! Ids that Mews does not answer though it answers the others of their lane: each is asked for by itself, so
+//! that it holds up nothing but its own events.
+
+use super::*;
+
+/// First and longest wait between two requests for such an id.
+const WAITS: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(30));
+
+/// What fails by chance has an answer after a few.
+const TRIES_IN_COMPANY: u32 = 2;
+
+impl Coalescer {
+    /// The key had no answer although others of its lane had one since it was asked for first: it is asked
+    /// for by itself from now on, ever more seldom. `None` while that may help; once it has been held up for
+    /// too long it is handed out, to be parked.
+    pub fn set_apart(&mut self, key: &Key, batch: u64, now: Instant) -> Option<Round> {
+        let entry = self.entries.get_mut(key)?;
+        let round = &mut entry.fetching.as_mut().filter(|fetching| fetching.batch == batch)?.round;
+        round.is_lone = true;
+        if now.saturating_duration_since(round.since) >= self.settings.park_after {
+            return self.found(key, batch, now);
+        }
+        self.back(key, batch, |round| {
+            let wait = WAITS.0 * 2u32.saturating_pow(round.tries.min(10));
+            now + wait.min(WAITS.1)
+        });
+        None
+    }
+
+    /// Whether what is asked for now has company that was answered since it was asked for first.
+    #[must_use]
+    pub fn is_lone(&self, key: &Key) -> bool {
+        let round = self.entries.get(key).and_then(|entry| entry.fetching.as_ref()).map(|each| &each.round);
+        let answered_at = self.lanes.get(&key.group).and_then(|lane| lane.answered_at);
+        round.is_some_and(|round| {
+            let has_company = round.first_try.zip(answered_at).is_some_and(|(tried, at)| at > tried);
+            round.is_lone || (has_company && round.tries > TRIES_IN_COMPANY)
+        })
+    }
+
+    /// What waits for the key is asked for by itself: it is known that its company would not be answered.
+    pub fn keep_apart(&mut self, key: &Key) {
+        if let Some(round) = self.entries.get_mut(key).and_then(|entry| entry.waiting.as_mut()) {
+            round.is_lone = true;
+        }
+    }
+}
