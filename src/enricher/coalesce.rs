@@ -267,7 +267,7 @@ impl Coalescer {
                     };
                     let Some(mut round) = entry.waiting.take() else { continue };
                     round.tries += 1;
-                    round.first_try.get_or_insert(now);
+                    round.asked_at = [Some(now), round.asked_at[0]];
                     attempt = round.attempt;
                     wanted.push(fetch::Wanted {
                         id: Arc::clone(id),

@@ -10,8 +10,7 @@ const WAITS: (Duration, Duration) = (Duration::from_millis(500), Duration::from_
 const TRIES_IN_COMPANY: u32 = 2;
 
 impl Coalescer {
-    /// The key had no answer although others of its lane had one since it was asked for first: it is asked
-    /// for by itself from now on, ever more seldom. `None` while that may help; once it has been held up for
+    /// The key had no answer although others of its lane had one meanwhile: it is asked for by itself from now on, ever more seldom. `None` while that may help; once it has been held up for
     /// too long it is handed out, to be parked.
     pub fn set_apart(&mut self, key: &Key, batch: u64, now: Instant) -> Option<Round> {
         let entry = self.entries.get_mut(key)?;
@@ -27,14 +26,15 @@ impl Coalescer {
         None
     }
 
-    /// Whether what is asked for now has company that was answered since it was asked for first.
+    /// Whether others of its lane were answered since the key was asked for the time before, so that it is
+    /// not the lane that fails.
     #[must_use]
     pub fn is_lone(&self, key: &Key) -> bool {
         let round = self.entries.get(key).and_then(|entry| entry.fetching.as_ref()).map(|each| &each.round);
         let answered_at = self.lanes.get(&key.group).and_then(|lane| lane.answered_at);
         round.is_some_and(|round| {
-            let has_company = round.first_try.zip(answered_at).is_some_and(|(tried, at)| at > tried);
-            round.is_lone || (has_company && round.tries > TRIES_IN_COMPANY)
+            round.tries > TRIES_IN_COMPANY
+                && round.asked_at[1].zip(answered_at).is_some_and(|(asked, answered)| answered > asked)
         })
     }
 

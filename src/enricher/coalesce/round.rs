@@ -30,8 +30,8 @@ pub struct Round {
     pub attempt: fetch::Round,
     /// How often it was asked for.
     pub tries: u32,
-    /// When it first was.
-    pub first_try: Option<Instant>,
+    /// When it was asked for last, and the time before.
+    pub asked_at: [Option<Instant>; 2],
     /// Whether it is asked for by itself, because Mews answers the others and not it.
     pub is_lone: bool,
 }
@@ -48,7 +48,7 @@ impl Round {
             since: now,
             attempt: fetch::Round::First,
             tries: 0,
-            first_try: None,
+            asked_at: [None; 2],
             is_lone: false,
             newest: Box::new(event),
         }
@@ -70,7 +70,7 @@ impl Round {
         self.parked = self.parked.max(other.parked);
         self.since = self.since.min(other.since);
         self.tries = self.tries.max(other.tries);
-        self.first_try = self.first_try.or(other.first_try);
+        self.asked_at = self.asked_at.max(other.asked_at);
         self.is_lone |= other.is_lone;
         // What is new has both attempts before it.
         self.attempt = fetch::Round::First;

@@ -93,7 +93,9 @@ impl Shell {
             Error::AnswerTooLarge(said) | Error::BodyTooLarge(said) if failed.ids.len() == 1 => {
                 return self.rejected(batch, failed, said, DeadLetter::TooLarge, now);
             }
-            Error::TooHeavy(_) | Error::Unavailable { .. } | Error::Undecodable { .. }
+            Error::TooHeavy(_)
+            | Error::Unavailable { cause: Why::Status(_) | Why::Timeout, .. }
+            | Error::Undecodable { .. }
                 if self.is_lone(group, failed) =>
             {
                 self.parts.metrics.retries.of(reason).inc();
