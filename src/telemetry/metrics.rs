@@ -144,7 +144,7 @@ pub struct Deliveries {
     pub events: IntCounterVec,
     /// Events in one General delivery.
     pub events_per_delivery: Histogram,
-    /// When a delivery was last accepted, 0 before the first.
+    /// When a delivery was last accepted, or the ingress began; nothing where there is no ingress.
     pub last_accepted: Seconds<Webhook>,
     /// Deliveries that came by the route of the other kind.
     pub route_mismatches: IntCounter,
@@ -294,6 +294,13 @@ impl Http {
 }
 
 impl Deliveries {
+    /// The ingress listens from now on: silence counts from here, so that one that never hears anything is
+    /// noticed as well. What is `unknown` is never accepted.
+    pub fn begin(&self, now: f64) {
+        self.last_accepted.of(Webhook::General).set(now);
+        self.last_accepted.of(Webhook::Integration).set(now);
+    }
+
     fn new(make: &Maker<'_>, names: &Names) -> Self {
         let deliveries = Self {
             deliveries: make.counters2("webhook_deliveries_total", "Deliveries by kind and how they ended."),
@@ -315,7 +322,7 @@ impl Deliveries {
             ),
             last_accepted: make.seconds_by(
                 "webhook_last_accepted_timestamp_seconds",
-                "When a delivery was last accepted; 0 before the first.",
+                "When a delivery was last accepted; before the first, when this ingress began to listen.",
             ),
             route_mismatches: make.counter(
                 "webhook_route_mismatches_total",
@@ -483,6 +490,12 @@ mod tests {
         }
         assert!(text.contains("mewsbridge_kafka_produced_records_total{outcome=\"ok\",topic=\"t\"} 0"));
         assert!(text.contains("mewsbridge_build_info{"));
+    }
+
+    #[test]
+    fn a_process_without_an_ingress_says_nothing_of_accepted_deliveries() {
+        let text = Metrics::new(&Names::default()).expose();
+        assert!(!text.contains("webhook_last_accepted_timestamp_seconds"), "{text}");
     }
 
     #[test]
