@@ -146,7 +146,7 @@ pub struct Coalescer {
 }
 
 impl Round {
-    /// One event, asked for never yet.
+    /// One event, asked for as often as before it was parked.
     #[must_use]
     pub fn of(event: Event, parked: Option<i64>, now: Instant) -> Self {
         Self {
@@ -156,7 +156,7 @@ impl Round {
             links: Vec::new(),
             since: now,
             attempt: fetch::Round::First,
-            tries: 0,
+            tries: event.tries,
             newest: Box::new(event),
         }
     }

@@ -266,6 +266,7 @@ impl Shell {
         let integration = self.parts.store.for_event(&group.integration_id, &group.enterprise_id);
         let token = integration.as_ref().and_then(|each| each.token_to_try().cloned());
         let (Some(integration), Some(token)) = (&integration, token) else {
+            self.coalescer.unasked(&batch);
             return self.hold_without_token(&batch, integration.as_deref(), now);
         };
         self.parts.metrics.batch_ids.observe(batch.ids.len() as f64);
