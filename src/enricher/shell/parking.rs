@@ -42,7 +42,7 @@ impl Shell {
     pub(super) fn read_parked(&mut self, original: Original, now: Instant) {
         let (key, offset) = (original.key.clone(), original.origin.offset);
         if original.value.is_none() {
-            return self.read_unparked(&key);
+            return self.read_unparked(&key, offset);
         }
         let at = SystemTime::now();
         let since = records::parked_since(&original).unwrap_or(original.timestamp);
@@ -51,23 +51,27 @@ impl Shell {
             tracing::warn!(key = %String::from_utf8_lossy(&key), "a parked record cannot be read and stays where it is");
             return;
         };
-        self.book.enter(&key, Parked::of(&event, offset, since, reason));
-        if parked::is_overdue(since, self.parts.config.park_limit, at) {
-            // Not once more before its tombstone comes.
-            self.book.strike(&key);
+        let is_overdue = parked::is_overdue(since, self.parts.config.park_limit, at);
+        if is_overdue && self.book.take(&key, offset) {
             return self.bury_parked(event, offset, reason, since, now);
+        }
+        self.book.enter(&key, Parked::of(&event, offset, since, reason));
+        if is_overdue {
+            // Read for the first time, so what answers it may come behind it; or it is in work.
+            return;
         }
         if reason == HoldReason::Overwritten {
             self.latest.forget(event.entity, &event.id);
         }
         if self.can_be_fetched(&event) {
+            self.book.take(&key, offset);
             self.coalescer.add(event, Some(offset), now);
         }
     }
 
     /// What was parked was answered: it need not be fetched if it has just been read before.
-    fn read_unparked(&mut self, key: &[u8]) {
-        let Some(parked) = self.book.strike(key) else { return };
+    fn read_unparked(&mut self, key: &[u8], offset: i64) {
+        let Some(parked) = self.book.strike(key, offset) else { return };
         if let Some((enterprise_id, id)) = records::parked_parts(key) {
             let (integration_id, entity) = (parked.integration_id, parked.entity);
             let group =
@@ -144,7 +148,8 @@ impl Shell {
     }
 
     pub(super) fn tick(&mut self) {
-        self.flow.want(self.book.overdue(self.parts.config.park_limit, SystemTime::now()));
+        let overdue = self.book.overdue(self.parts.config.park_limit, SystemTime::now());
+        self.flow.want_when_read(overdue);
         let metrics = &self.parts.metrics;
         for (reason, count) in self.book.count() {
             metrics.parked_records.of(reason).set(i64::try_from(count).unwrap_or(i64::MAX));
