@@ -15,7 +15,7 @@ use std::{
 };
 
 use super::{coalesce::HoldReason, entity::Entity, event::Event};
-use crate::telemetry::family::Label as _;
+use crate::{hash, telemetry::family::Label as _};
 
 /// Parked events that are known one by one.
 const KNOWN_MAX: usize = 500_000;
@@ -53,6 +53,18 @@ impl Parked {
             reason,
         }
     }
+}
+
+/// Whose an event is: of which integration, and of which hotel.
+pub type Whose = (Arc<str>, Arc<str>);
+
+/// What one integration has parked of one hotel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Waiting {
+    /// Events, each of another entity.
+    pub count: usize,
+    /// Since when the oldest.
+    pub since: SystemTime,
 }
 
 /// What is known of one key.
@@ -161,14 +173,17 @@ impl Book {
         HoldReason::ALL.iter().map(|reason| (*reason, count(*reason))).collect()
     }
 
-    /// How many each integration has that has any.
+    /// Who has any, and how many since when.
     #[must_use]
-    pub fn counts(&self) -> HashMap<Arc<str>, usize> {
-        let mut counts = HashMap::default();
-        for ((integration_id, _), places) in &self.places {
-            *counts.entry(Arc::clone(integration_id)).or_default() += places.values().sum::<usize>();
+    pub fn waiting(&self) -> BTreeMap<Whose, Waiting> {
+        // Borrowed, for there may be many of few.
+        let mut waiting: hash::HashMap<(&Arc<str>, &Arc<str>), Waiting> = hash::HashMap::default();
+        for Parked { integration_id, enterprise_id, since, .. } in self.all() {
+            let own = Waiting { count: 0, since: *since };
+            let own = waiting.entry((integration_id, enterprise_id)).or_insert(own);
+            *own = Waiting { count: own.count + 1, since: own.since.min(*since) };
         }
-        counts
+        waiting.into_iter().map(|((one, other), own)| ((Arc::clone(one), Arc::clone(other)), own)).collect()
     }
 
     /// Since when the oldest is parked.
@@ -226,13 +241,17 @@ mod tests {
         let now = SystemTime::UNIX_EPOCH + Duration::from_secs(30);
         assert_eq!(book.overdue(Duration::from_secs(15), now), BTreeSet::from([1]));
         book.enter(b"a", parked(1, 4, "i", 10));
-        assert_eq!((book.count()[1], book.counts()["i"]), ((HoldReason::Unauthorized, 3), 2));
+        assert_eq!(book.count()[1], (HoldReason::Unauthorized, 3));
+        let since = |second| SystemTime::UNIX_EPOCH + Duration::from_secs(second);
+        let waiting = |count, second| Waiting { count, since: since(second) };
+        let of = |integration: &str| (integration.into(), "e".into());
+        assert_eq!(book.waiting(), [(of("i"), waiting(2, 10)), (of("j"), waiting(1, 30))].into());
         assert!(book.is_last(b"a", 4) && !book.is_last(b"a", 3) && book.is_last(b"x", 0));
         assert_eq!((book.strike(b"a", 2), book.strike(b"x", 2)), (None, None));
         assert_eq!(book.strike(b"a", 5), Some(parked(1, 4, "i", 10)));
         assert_eq!(book.partitions_of("i", None), BTreeSet::from([2]));
         book.let_go(&BTreeSet::from([2]));
-        assert_eq!((book.oldest(), book.counts().len(), book.places.len()), (None, 0, 0));
+        assert_eq!((book.oldest(), book.waiting().len(), book.places.len()), (None, 0, 0));
     }
 
     /// A partition as it is read from its beginning, all of it being too old: what is buried of it.

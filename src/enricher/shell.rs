@@ -108,6 +108,8 @@ pub(super) struct Shell {
     quiet_until: Option<Instant>,
     /// Records that arrived late, and when.
     late: VecDeque<(Instant, Round)>,
+    /// Integrations that nothing is known of but events that wait, as far as they are counted.
+    strangers: i64,
 }
 
 /// A process that did not come round for so long may have lost its partitions without knowing it.
@@ -153,6 +155,7 @@ impl Shell {
             came_round: now,
             quiet_until: None,
             late: VecDeque::new(),
+            strangers: 0,
             parts,
         }
     }

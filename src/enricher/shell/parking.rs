@@ -150,6 +150,8 @@ impl Shell {
     pub(super) fn tick(&mut self) {
         let overdue = self.book.overdue(self.parts.config.park_limit, SystemTime::now());
         self.flow.want_when_read(overdue);
+        // Whoever is paged by the figures finds them explained.
+        self.show();
         let metrics = &self.parts.metrics;
         for (reason, count) in self.book.count() {
             metrics.parked_records.of(reason).set(i64::try_from(count).unwrap_or(i64::MAX));
@@ -157,6 +159,5 @@ impl Shell {
         let oldest = self.book.oldest().and_then(|at| at.duration_since(SystemTime::UNIX_EPOCH).ok());
         metrics.oldest_parked.set(oldest.map_or(0.0, |at| at.as_secs_f64()));
         self.look_for_api();
-        self.show();
     }
 }

@@ -6,7 +6,7 @@ use std::{
 };
 
 use mews_bridge::simulator::Config;
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::time::sleep;
 
 use crate::{
@@ -167,12 +167,27 @@ async fn events_without_credentials_wait_and_are_taken_up_when_they_come() {
     world.change(json!({ "hotel": 1, "kind": "resources", "count": 7 })).await;
     until_parked(&world, &enricher, 7, "no_credentials").await;
     enricher.until_metric("enricher_parked_records", &[("reason", "no_credentials")], 7.0).await;
-    let state = enricher.admin("/state").await.text();
-    assert!(state.contains("without_credentials"), "{state}");
+    enricher.until_metric("connector_integrations", &[("state", "unknown")], 1.0).await;
+    let connection = &world.simulator.connections()[0];
+    let strangers = strangers(&mut enricher).await;
+    let [stranger] = &strangers[..] else { panic!("{strangers:?}") };
+    assert_eq!(
+        (&stranger["integration"], &stranger["enterprise"], &stranger["parked"]),
+        (&json!(connection.integration_id), &json!(connection.enterprise_id), &json!(7))
+    );
     fs::write(&file, all).expect("written");
     world.until_true(&[&enricher]).await;
     until_nothing_is_parked(&world, &enricher).await;
     enricher.until_metric("enricher_parked_records", &[("reason", "no_credentials")], 0.0).await;
+    enricher.until_metric("connector_integrations", &[("state", "unknown")], 0.0).await;
+    assert_eq!(self::strangers(&mut enricher).await, [json!(null); 0]);
+}
+
+/// Those whose events wait without credentials, as `/state` shows them.
+async fn strangers(enricher: &mut Bridge) -> Vec<Value> {
+    let state = enricher.admin("/state").await.text();
+    let state: Value = serde_json::from_str(&state).expect("JSON");
+    state["enricher"]["without_credentials"].as_array().unwrap_or_else(|| panic!("{state}")).clone()
 }
 
 #[tokio::test(flavor = "multi_thread")]
