@@ -94,6 +94,7 @@ pub enum Error {
 /// [`Error::Accept`] when the listener is broken.
 pub async fn run(listener: TcpListener, parts: Parts, shutdown: CancellationToken) -> Result<(), Error> {
     let Parts { config, journal, tokens, sealer, discriminators, metrics } = parts;
+    metrics.deliveries.begin(accept::seconds_now());
     let limits = connection::Limits::of(&config);
     let slots = slots::Slots::new(config.max_connections, metrics.http.connections.clone());
     let watch = tokens.watch(metrics.process.clone());

@@ -373,7 +373,6 @@ pub(super) async fn watch_keys(
     reloaded: impl Fn(),
 ) -> &'static str {
     let (mut watched, _) = reload::Files::read(files.clone());
-    process.secret_reload_ok.of(SecretFile::SealingKey).set(1);
     loop {
         watched.changed().await;
         reload::record(SecretFile::SealingKey, &process, keys.reload(&files));
@@ -388,7 +387,6 @@ pub(super) async fn watch_client_files(
     process: Process,
 ) -> &'static str {
     let (mut watched, _) = reload::Files::read(files);
-    process.secret_reload_ok.of(SecretFile::Kafka).set(1);
     loop {
         let contents = watched.changed().await;
         let unreadable = contents.into_iter().find_map(Result::err);

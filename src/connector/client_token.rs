@@ -66,7 +66,6 @@ impl ClientToken {
     pub async fn watch(&self, metrics: &Process) -> Infallible {
         let files = self.0.files.lock().unwrap_or_else(PoisonError::into_inner).take();
         let Some(mut files) = files else { return std::future::pending().await };
-        metrics.secret_reload_ok.of(SecretFile::ClientToken).set(1);
         loop {
             let contents = files.changed().await;
             let result = self.take_over(files.paths(), contents);

@@ -153,7 +153,6 @@ impl Store {
         let Some(mut files) = files.filter(|files| !files.paths().is_empty()) else {
             return std::future::pending().await;
         };
-        metrics.secret_reload_ok.of(SecretFile::Credentials).set(1);
         loop {
             let contents = files.changed().await;
             let result = self.take_over(&files, contents);

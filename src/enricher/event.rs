@@ -12,6 +12,9 @@ use serde_json::value::RawValue;
 use super::entity::{Change, Entity, spoken_of};
 use crate::webhook::{envelope::Headers, id};
 
+/// How often the entity of a parked event was asked for, a header of its record.
+pub const PARKED_ATTEMPTS: &str = "parked_attempts";
+
 /// Where a record was read.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Origin {
@@ -65,6 +68,8 @@ pub struct Event {
     pub embedded: Option<Bytes>,
     /// When the bridge accepted its delivery.
     pub accepted_at: SystemTime,
+    /// How often it was asked for before it was parked.
+    pub tries: u32,
     /// The record.
     pub original: Original,
 }
@@ -153,6 +158,7 @@ impl Event {
         let embedded = bytes.as_ref().zip(asked.value.entity);
         let accepted_at =
             original.headers.get("ce_time").and_then(|time| humantime::parse_rfc3339_weak(time).ok());
+        let tries = original.headers.get(PARKED_ATTEMPTS).and_then(|tries| tries.parse().ok());
         Ok(Self {
             enterprise_id: id::normal(&asked.value.enterprise_id).into(),
             integration_id: id::normal(&asked.value.integration_id).into(),
@@ -162,6 +168,7 @@ impl Event {
             thread_id: asked.thread_id(),
             embedded: embedded.map(|(bytes, raw)| bytes.slice_ref(raw.get().as_bytes())),
             accepted_at: accepted_at.unwrap_or(original.timestamp),
+            tries: tries.unwrap_or_default(),
             original,
         })
     }

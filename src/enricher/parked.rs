@@ -1,8 +1,11 @@
 //! What is known of the events on `mews.parked`: whose they are, since when, and why.
 //!
-//! The events themselves stay on the topic, which is read again when they can be fetched; here is only
-//! what says that it should be. Bounded: past the bound events are still parked, and still taken up
-//! with the others of their partition, but not counted. Pure.
+//! The events themselves stay on the topic, which is read again when they can be fetched, or have been
+//! there too long; here is only what says that it should be. An event is too late only if it is known from
+//! a former reading, which has come to its end: while the partition is read for the first time, what has
+//! long been answered comes before its tombstone. Bounded: past the bound events are still parked, and
+//! still taken up with the others of their partition, but neither counted nor too late until there is
+//! room. Pure.
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
@@ -12,7 +15,7 @@ use std::{
 };
 
 use super::{coalesce::HoldReason, entity::Entity, event::Event};
-use crate::telemetry::family::Label as _;
+use crate::{hash, telemetry::family::Label as _};
 
 /// Parked events that are known one by one.
 const KNOWN_MAX: usize = 500_000;
@@ -56,33 +59,61 @@ impl Parked {
     }
 }
 
+/// Whose an event is: of which integration, and of which hotel.
+pub type Whose = (Arc<str>, Arc<str>);
+
+/// What one integration has parked of one hotel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Waiting {
+    /// Events, each of another entity.
+    pub count: usize,
+    /// Since when the oldest.
+    pub since: SystemTime,
+}
+
+/// What is known of one key.
+#[derive(Debug)]
+struct Known {
+    parked: Parked,
+    /// It is being fetched or buried: a tombstone or a later record of its key is still to come.
+    is_in_work: bool,
+}
+
 /// Events of one integration and kind that are parked, by partition.
 type Places = BTreeMap<i32, usize>;
 
 /// The parked events of the assigned partitions.
 #[derive(Debug, Default)]
 pub struct Book {
-    events: HashMap<u64, Parked>,
+    events: HashMap<u64, Known>,
     places: HashMap<(Arc<str>, Entity), Places>,
     /// How many of them Mews does not return though it returns others.
     unfetchable: usize,
 }
 
 impl Book {
-    /// A record of the topic was read.
+    /// A record of the topic was read, or written. It says nothing new where it or a later one is known.
     pub fn enter(&mut self, key: &[u8], parked: Parked) {
-        self.strike(key);
+        if self.events.get(&digest(key)).is_some_and(|known| known.parked.offset >= parked.offset) {
+            return;
+        }
+        self.remove(key);
         if self.events.len() < KNOWN_MAX {
             let places = self.places.entry((Arc::clone(&parked.integration_id), parked.entity)).or_default();
             *places.entry(parked.partition).or_default() += 1;
             self.unfetchable += usize::from(parked.is_unfetchable());
-            self.events.insert(digest(key), parked);
+            self.events.insert(digest(key), Known { parked, is_in_work: false });
         }
     }
 
-    /// Its tombstone was. Says whose it was.
-    pub fn strike(&mut self, key: &[u8]) -> Option<Parked> {
-        let parked = self.events.remove(&digest(key))?;
+    /// A tombstone was read. Says whose it was, if it is behind what is known.
+    pub fn strike(&mut self, key: &[u8], offset: i64) -> Option<Parked> {
+        let known = self.events.get(&digest(key))?;
+        if known.parked.offset < offset { self.remove(key) } else { None }
+    }
+
+    fn remove(&mut self, key: &[u8]) -> Option<Parked> {
+        let Known { parked, .. } = self.events.remove(&digest(key))?;
         self.unfetchable -= usize::from(parked.is_unfetchable());
         let lane = (Arc::clone(&parked.integration_id), parked.entity);
         if let Some(places) = self.places.get_mut(&lane)
@@ -102,13 +133,27 @@ impl Book {
     /// Whether nothing was parked under this key after an offset.
     #[must_use]
     pub fn is_last(&self, key: &[u8], offset: i64) -> bool {
-        self.events.get(&digest(key)).is_none_or(|parked| parked.offset <= offset)
+        self.events.get(&digest(key)).is_none_or(|known| known.parked.offset <= offset)
+    }
+
+    /// What stands at an offset is to be fetched or buried now. Gives whether nothing speaks against it: it is
+    /// in work already, or not known to be the last of its key.
+    pub fn take(&mut self, key: &[u8], offset: i64) -> bool {
+        let known = self.events.get_mut(&digest(key)).filter(|known| known.parked.offset == offset);
+        known.is_some_and(|known| !std::mem::replace(&mut known.is_in_work, true))
+    }
+
+    /// What was taken was in vain, and stays where it is.
+    pub fn put_back(&mut self, key: &[u8]) {
+        if let Some(known) = self.events.get_mut(&digest(key)) {
+            known.is_in_work = false;
+        }
     }
 
     /// Partitions were let go.
     pub fn let_go(&mut self, partitions: &BTreeSet<i32>) {
-        self.events.retain(|_, parked| !partitions.contains(&parked.partition));
-        self.unfetchable = self.events.values().filter(|parked| parked.is_unfetchable()).count();
+        self.events.retain(|_, known| !partitions.contains(&known.parked.partition));
+        self.unfetchable = self.all().filter(|parked| parked.is_unfetchable()).count();
         self.places.retain(|_, places| {
             places.retain(|partition, _| !partitions.contains(partition));
             !places.is_empty()
@@ -126,14 +171,14 @@ impl Book {
     /// On which partitions a hotel has events.
     #[must_use]
     pub fn partitions_of_enterprise(&self, enterprise_id: &str) -> BTreeSet<i32> {
-        let own = self.events.values().filter(|parked| &*parked.enterprise_id == enterprise_id);
+        let own = self.all().filter(|parked| &*parked.enterprise_id == enterprise_id);
         own.map(|parked| parked.partition).collect()
     }
 
     /// Whether Mews did not return what this key stands for while it returned others.
     #[must_use]
     pub fn is_unfetchable(&self, key: &[u8]) -> bool {
-        self.events.get(&digest(key)).is_some_and(Parked::is_unfetchable)
+        self.events.get(&digest(key)).is_some_and(|known| known.parked.is_unfetchable())
     }
 
     /// Whether there is any of that kind.
@@ -145,37 +190,44 @@ impl Book {
     /// On which partitions there are.
     #[must_use]
     pub fn partitions_of_unfetchable(&self) -> BTreeSet<i32> {
-        self.events.values().filter(|each| each.is_unfetchable()).map(|each| each.partition).collect()
+        self.all().filter(|parked| parked.is_unfetchable()).map(|parked| parked.partition).collect()
     }
 
-    /// On which partitions events have been longer than a time.
+    /// On which partitions events have been longer than a time and are not in work.
     #[must_use]
     pub fn overdue(&self, limit: Duration, now: SystemTime) -> BTreeSet<i32> {
-        let overdue = self.events.values().filter(|parked| is_overdue(parked.since, limit, now));
-        overdue.map(|parked| parked.partition).collect()
+        let is_left = |known: &&Known| !known.is_in_work && is_overdue(known.parked.since, limit, now);
+        self.events.values().filter(is_left).map(|known| known.parked.partition).collect()
     }
 
     /// How many there are for each reason.
     #[must_use]
     pub fn count(&self) -> Vec<(HoldReason, usize)> {
-        let count = |reason| self.events.values().filter(|parked| parked.reason == reason).count();
+        let count = |reason| self.all().filter(|parked| parked.reason == reason).count();
         HoldReason::ALL.iter().map(|reason| (*reason, count(*reason))).collect()
     }
 
-    /// How many each integration has that has any.
+    /// Who has any, and how many since when.
     #[must_use]
-    pub fn counts(&self) -> HashMap<Arc<str>, usize> {
-        let mut counts = HashMap::default();
-        for ((integration_id, _), places) in &self.places {
-            *counts.entry(Arc::clone(integration_id)).or_default() += places.values().sum::<usize>();
+    pub fn waiting(&self) -> BTreeMap<Whose, Waiting> {
+        // Borrowed, for there may be many of few.
+        let mut waiting: hash::HashMap<(&Arc<str>, &Arc<str>), Waiting> = hash::HashMap::default();
+        for Parked { integration_id, enterprise_id, since, .. } in self.all() {
+            let own = Waiting { count: 0, since: *since };
+            let own = waiting.entry((integration_id, enterprise_id)).or_insert(own);
+            *own = Waiting { count: own.count + 1, since: own.since.min(*since) };
         }
-        counts
+        waiting.into_iter().map(|((one, other), own)| ((Arc::clone(one), Arc::clone(other)), own)).collect()
     }
 
     /// Since when the oldest is parked.
     #[must_use]
     pub fn oldest(&self) -> Option<SystemTime> {
-        self.events.values().map(|parked| parked.since).min()
+        self.all().map(|parked| parked.since).min()
+    }
+
+    fn all(&self) -> impl Iterator<Item = &Parked> {
+        self.events.values().map(|known| &known.parked)
     }
 }
 
@@ -223,11 +275,49 @@ mod tests {
         let now = SystemTime::UNIX_EPOCH + Duration::from_secs(30);
         assert_eq!(book.overdue(Duration::from_secs(15), now), BTreeSet::from([1]));
         book.enter(b"a", parked(1, 4, "i", 10));
-        assert_eq!((book.count()[1], book.counts()["i"]), ((HoldReason::Unauthorized, 3), 2));
+        assert_eq!(book.count()[1], (HoldReason::Unauthorized, 3));
+        let since = |second| SystemTime::UNIX_EPOCH + Duration::from_secs(second);
+        let waiting = |count, second| Waiting { count, since: since(second) };
+        let of = |integration: &str| (integration.into(), "e".into());
+        assert_eq!(book.waiting(), [(of("i"), waiting(2, 10)), (of("j"), waiting(1, 30))].into());
         assert!(book.is_last(b"a", 4) && !book.is_last(b"a", 3) && book.is_last(b"x", 0));
-        assert_eq!(book.strike(b"a"), Some(parked(1, 4, "i", 10)));
+        assert_eq!((book.strike(b"a", 2), book.strike(b"x", 2)), (None, None));
+        assert_eq!(book.strike(b"a", 5), Some(parked(1, 4, "i", 10)));
         assert_eq!(book.partitions_of("i", None), BTreeSet::from([2]));
         book.let_go(&BTreeSet::from([2]));
-        assert_eq!((book.oldest(), book.counts().len(), book.places.len()), (None, 0, 0));
+        assert_eq!((book.oldest(), book.waiting().len(), book.places.len()), (None, 0, 0));
+    }
+
+    /// A partition as it is read from its beginning, all of it being too old: what is buried of it.
+    fn read(book: &mut Book, partition: &[&str]) -> Vec<i64> {
+        let mut buried = Vec::new();
+        for (offset, record) in (0..).zip(partition) {
+            match record.strip_prefix('-') {
+                Some(key) => drop(book.strike(key.as_bytes(), offset)),
+                None if book.take(record.as_bytes(), offset) => buried.push(offset),
+                None => book.enter(record.as_bytes(), parked(1, offset, "i", 10)),
+            }
+        }
+        buried
+    }
+
+    #[test]
+    fn only_what_no_later_record_answers_is_too_late_and_only_once() {
+        let mut book = Book::default();
+        let overdue = |book: &Book| {
+            let now = SystemTime::UNIX_EPOCH + Duration::from_secs(30);
+            !book.overdue(Duration::from_secs(15), now).is_empty()
+        };
+        let mut partition = vec!["a", "b", "-a", "c", "-b", "b", "-c"];
+        assert_eq!(read(&mut book, &partition), [0; 0], "what answers them may come behind them");
+        assert!(overdue(&book));
+        assert_eq!(read(&mut book, &partition), [5]);
+        assert!(!overdue(&book));
+        assert_eq!(read(&mut book, &partition), [0; 0], "its tombstone is on its way");
+        partition.push("-b");
+        assert_eq!(read(&mut book, &partition), [0; 0]);
+        assert_eq!((read(&mut book, &partition), book.oldest()), (vec![], None));
+        partition.push("b");
+        assert_eq!((read(&mut book, &partition), read(&mut book, &partition)), (vec![], vec![8]));
     }
 }

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use super::{
     coalesce::{HoldReason, Round},
     entity::Entity,
-    event::{Event, Origin, Original},
+    event::{Event, Origin, Original, PARKED_ATTEMPTS},
 };
 use crate::{
     connector::Operation,
@@ -112,6 +112,7 @@ pub fn parked(names: &TopicNames, round: &Round, reason: HoldReason, since: Syst
     headers.push(PARKED_REASON, reason.value());
     headers.push(PARKED_TOPIC, &newest.original.origin.topic);
     headers.write(PARKED_OFFSET, format_args!("{}", newest.original.origin.offset));
+    headers.write(PARKED_ATTEMPTS, format_args!("{}", round.tries));
     Record { headers, value: newest.original.value.clone(), ..unparked(names, newest) }
 }
 
@@ -262,6 +263,21 @@ mod tests {
     }
 
     #[test]
+    fn tries_before_and_after_parking_add_up() {
+        let mut asked = round(record("CustomerUpdated", r#"{"Id":"c"}"#, 4));
+        for tries in [2, 5] {
+            asked.tries += tries;
+            let parked = parked(&names(), &asked, HoldReason::Throttled, SystemTime::UNIX_EPOCH);
+            let (key, value, headers) = (parked.key, parked.value, parked.headers);
+            let read = Original { key, value, headers, ..asked.newest.original.clone() };
+            asked = Round::of(Event::read(restored(read)).unwrap(), Some(9), asked.since);
+        }
+        assert_eq!(asked.tries, 7);
+        let again = own_headers(&asked.newest.original);
+        assert_eq!(again.get(PARKED_ATTEMPTS), None, "a dead letter that is replayed begins anew");
+    }
+
+    #[test]
     fn parking_twice_keeps_when_it_began_and_the_last_reason() {
         let (first, later) = (
             SystemTime::UNIX_EPOCH + Duration::from_secs(1),
@@ -286,7 +302,7 @@ mod tests {
             (parked_since(&read), parked_reason(&read)),
             (Some(first), Some(HoldReason::Unauthorized))
         );
-        assert_eq!(twice.headers.iter().filter(|(name, _)| name.starts_with("parked")).count(), 4);
+        assert_eq!(twice.headers.iter().filter(|(name, _)| name.starts_with("parked")).count(), 5);
         let restored = restored(Original { key: once.key, ..read });
         assert_eq!(
             (&*restored.origin.topic, restored.origin.offset, &*restored.key),

@@ -110,6 +110,8 @@ pub(super) struct Shell {
     quiet_until: Option<Instant>,
     /// Records that arrived late, and when.
     late: VecDeque<(Instant, Round)>,
+    /// Integrations that nothing is known of but events that wait, as far as they are counted.
+    strangers: i64,
 }
 
 /// How often what Mews did not return, though it returned others, is asked for again. It was asked for
@@ -159,6 +161,7 @@ impl Shell {
             came_round: now,
             quiet_until: None,
             late: VecDeque::new(),
+            strangers: 0,
             parts,
         }
     }
@@ -272,6 +275,7 @@ impl Shell {
         let integration = self.parts.store.for_event(&group.integration_id, &group.enterprise_id);
         let token = integration.as_ref().and_then(|each| each.token_to_try().cloned());
         let (Some(integration), Some(token)) = (&integration, token) else {
+            self.coalescer.unasked(&batch);
             return self.hold_without_token(&batch, integration.as_deref(), now);
         };
         self.parts.metrics.batch_ids.observe(batch.ids.len() as f64);

@@ -49,6 +49,9 @@ pub enum TokensError {
     /// There is nothing in it.
     #[error("webhook token file {path} is empty", path = .0.display())]
     Empty(PathBuf),
+    /// There is more than one line in it.
+    #[error("webhook token file {path} has several lines; each file holds one token, and any number of files may be named", path = .0.display())]
+    Lines(PathBuf),
 }
 
 impl Tokens {
@@ -88,7 +91,6 @@ impl Tokens {
             let Some(mut files) = files.filter(|files| !files.paths().is_empty()) else {
                 return std::future::pending().await;
             };
-            metrics.secret_reload_ok.of(SecretFile::WebhookToken).set(1);
             loop {
                 let contents = files.changed().await;
                 let result = tokens.take_over(files.paths(), contents);
@@ -117,6 +119,9 @@ fn token_in(path: &std::path::Path, contents: Contents) -> Result<Digest, Tokens
     let token = contents.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&contents).trim_ascii();
     if token.is_empty() {
         return Err(TokensError::Empty(path.to_owned()));
+    }
+    if token.contains(&b'\n') {
+        return Err(TokensError::Lines(path.to_owned()));
     }
     Ok(digest(token))
 }
@@ -160,6 +165,7 @@ mod tests {
         let gone = vec![Err(std::io::ErrorKind::NotFound.into())];
         assert!(matches!(tokens.take_over(&paths, gone), Err(TokensError::Read(..))));
         assert!(matches!(tokens.take_over(&paths, contents(" \n")), Err(TokensError::Empty(_))));
+        assert!(matches!(tokens.take_over(&paths, contents("old\nnew\n")), Err(TokensError::Lines(_))));
         assert_eq!(tokens.alias_of(b"filed"), Some("file"));
         tokens.take_over(&paths, contents("rotated\n")).unwrap();
         assert_eq!(tokens.alias_of(b"rotated"), Some("file"));

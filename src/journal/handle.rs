@@ -199,10 +199,10 @@ impl Handle {
         })
     }
 
-    /// Takes no appends from now on. It is drained when nothing is pending.
-    pub fn drain(&self) {
+    /// Takes no appends from now on. It is drained when nothing is pending. Says whether it took any before.
+    pub fn drain(&self) -> bool {
         self.0.shared.queue.drain();
-        self.0.shared.change(|books| books.draining = true);
+        !self.0.shared.change(|books| std::mem::replace(&mut books.draining, true))
     }
 
     /// Finishes what waits, saves the cursor, ends the writer and lets go of the directory. The other

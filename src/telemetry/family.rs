@@ -91,10 +91,10 @@ impl Maker<'_> {
         Gauges(Members::new(|label| vec.with_label_values(&[label])))
     }
 
-    /// Gauges of seconds by the values of one enum.
+    /// Gauges of seconds by the values of one enum, none of which is exposed before it is asked for.
     pub fn seconds_by<L: Label>(&self, name: &str, help: &str) -> Seconds<L> {
-        let vec = self.register(GaugeVec::new(Self::opts(name, help), &[L::NAME]).expect(UNIQUE));
-        Seconds(Members::new(|label| vec.with_label_values(&[label])))
+        let vec = GaugeVec::new(Self::opts(name, help), &[L::NAME]).expect(UNIQUE);
+        Seconds(self.register(vec), PhantomData)
     }
 
     /// Histograms by the values of one enum.
@@ -175,14 +175,15 @@ impl<L: Label> Gauges<L> {
     }
 }
 
-/// Gauges of seconds by one enum.
+/// Gauges of seconds by one enum. The exception to the page: a time that has no meaning in a process is
+/// not exposed by it, for 0 would be a time too.
 #[derive(Clone, Debug)]
-pub struct Seconds<L>(Members<L, Gauge>);
+pub struct Seconds<L>(GaugeVec, PhantomData<L>);
 
 impl<L: Label> Seconds<L> {
-    /// The gauge of one value.
-    pub fn of(&self, label: L) -> &Gauge {
-        self.0.get(label)
+    /// The gauge of one value, exposed from now on.
+    pub fn of(&self, label: L) -> Gauge {
+        self.0.with_label_values(&[label.value()])
     }
 }
 

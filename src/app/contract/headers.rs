@@ -121,6 +121,7 @@ fn parked() -> Headers {
         .always("parked_reason", "Why", text())
         .always("parked_topic", "Where it was before", text())
         .always("parked_offset", "Its offset there", text())
+        .always("parked_attempts", "How often it was asked for, in all", text())
 }
 
 fn dead_letter() -> Headers {

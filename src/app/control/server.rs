@@ -141,13 +141,16 @@ async fn serve(stream: UnixStream, parts: &Parts) {
 async fn answer(request: Request, parts: &Parts) -> Answer {
     match request {
         Request::Drain {} => {
-            parts.journal.drain();
+            let was_open = parts.journal.drain();
             let status = parts.journal.status();
-            tracing::info!(
-                pending = status.pending_records,
-                "asked to drain: nothing more is accepted, {} deliveries go out",
-                status.pending_records
-            );
+            // Whoever waits asks again and again.
+            if was_open {
+                tracing::info!(
+                    pending = status.pending_records,
+                    "asked to drain: nothing more is accepted, {} deliveries go out",
+                    status.pending_records
+                );
+            }
             done(&status)
         }
         Request::Status {} => done(&parts.journal.status()),

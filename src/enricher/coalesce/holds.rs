@@ -9,6 +9,17 @@ impl Coalescer {
         self.schedule(group, now);
     }
 
+    /// A batch went nowhere, for there is nobody to ask as: that was no try.
+    pub fn unasked(&mut self, batch: &Batch) {
+        for id in &batch.ids {
+            let key = Key { group: batch.group.clone(), id: Arc::clone(id) };
+            let fetching = self.entries.get_mut(&key).and_then(|entry| entry.fetching.as_mut());
+            if let Some(fetching) = fetching.filter(|fetching| fetching.batch == batch.number) {
+                fetching.round.tries -= 1;
+            }
+        }
+    }
+
     /// The credentials of some have changed: what was held for them is tried at once.
     pub fn release(&mut self, of: impl Fn(&Group) -> bool, now: Instant) {
         let groups: Vec<_> = self.lanes.keys().filter(|group| of(group)).cloned().collect();
@@ -71,5 +82,31 @@ impl Coalescer {
             }
             self.schedule(&group, now);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::enricher::event::tests::record;
+
+    #[test]
+    fn only_what_went_to_mews_was_a_try() {
+        let settings = Settings { window: Duration::ZERO, park_after: Duration::from_secs(9), ids_max: 9 };
+        let (mut coalescer, now) = (Coalescer::new(settings), Instant::now());
+        let event = Event::read(record("CustomerUpdated", r#"{"Id":"c"}"#, 4)).unwrap();
+        coalescer.add(event, None, now);
+        let mut tries = Vec::new();
+        for is_asked in [false, true, false, true] {
+            let Some(Work::Fetch(batch)) = coalescer.next(now) else { panic!("it is due") };
+            if !is_asked {
+                coalescer.unasked(&batch);
+            }
+            let key = Key { group: batch.group.clone(), id: Arc::clone(&batch.ids[0]) };
+            tries.push(coalescer.entries[&key].fetching.as_ref().unwrap().round.tries);
+            coalescer.requeue(&key, batch.number);
+            coalescer.ended(&batch, false, now);
+        }
+        assert_eq!(tries, [0, 1, 1, 2]);
     }
 }

@@ -10,8 +10,9 @@ const WAITS: (Duration, Duration) = (Duration::from_millis(500), Duration::from_
 const TRIES_IN_COMPANY: u32 = 2;
 
 impl Coalescer {
-    /// The key had no answer although others of its lane had one meanwhile: it is asked for by itself from now on, ever more seldom. `None` while that may help; once it has been held up for
-    /// too long it is handed out, to be parked.
+    /// The key had no answer although others of its lane had one meanwhile: it is asked for by itself from
+    /// now on, ever more seldom. `None` while that may help; once it has been held up for too long it is
+    /// handed out, to be parked.
     pub fn set_apart(&mut self, key: &Key, batch: u64, now: Instant) -> Option<Round> {
         let entry = self.entries.get_mut(key)?;
         let round = &mut entry.fetching.as_mut().filter(|fetching| fetching.batch == batch)?.round;
@@ -26,15 +27,16 @@ impl Coalescer {
         None
     }
 
-    /// Whether others of its lane were answered since the key was asked for the time before, so that it is
-    /// not the lane that fails.
+    /// Whether it is this key that fails, and not its lane: others were answered since it was asked for the
+    /// time before.
     #[must_use]
     pub fn is_lone(&self, key: &Key) -> bool {
         let round = self.entries.get(key).and_then(|entry| entry.fetching.as_ref()).map(|each| &each.round);
         let answered_at = self.lanes.get(&key.group).and_then(|lane| lane.answered_at);
         round.is_some_and(|round| {
-            round.tries > TRIES_IN_COMPANY
-                && round.asked_at[1].zip(answered_at).is_some_and(|(asked, answered)| answered > asked)
+            let is_company_answered =
+                || round.asked_at[1].zip(answered_at).is_some_and(|(asked, answered)| answered > asked);
+            round.is_lone || (round.tries > TRIES_IN_COMPANY && is_company_answered())
         })
     }
 

@@ -37,7 +37,7 @@ pub struct Round {
 }
 
 impl Round {
-    /// One event, asked for never yet.
+    /// One event, asked for as often as before it was parked.
     #[must_use]
     pub fn of(event: Event, parked: Option<i64>, now: Instant) -> Self {
         Self {
@@ -47,7 +47,7 @@ impl Round {
             links: Vec::new(),
             since: now,
             attempt: fetch::Round::First,
-            tries: 0,
+            tries: event.tries,
             asked_at: [None; 2],
             is_lone: false,
             newest: Box::new(event),

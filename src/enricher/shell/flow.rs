@@ -45,6 +45,11 @@ impl Flow {
         self.wanted.extend(partitions);
     }
 
+    /// The same, but of one that is being read it is not known before its end whether it has to be.
+    pub(super) fn want_when_read(&mut self, partitions: BTreeSet<i32>) {
+        self.wanted.extend(partitions.into_iter().filter(|each| !self.replaying.contains_key(each)));
+    }
+
     pub(super) fn assign(&mut self, places: impl IntoIterator<Item = Place>, parked: &str, now: Instant) {
         for place in places {
             if &*place.topic == parked {

@@ -33,6 +33,8 @@ impl Shell {
     pub(super) fn park_lone(&mut self, round: Round, now: Instant) {
         if !round.origins.is_empty() || !self.is_unfetchable(&round.newest) {
             self.park(vec![round], HoldReason::Unfetchable, now);
+        } else {
+            self.book.put_back(records::parked_key(&round.newest).as_bytes());
         }
     }
 
@@ -54,7 +56,7 @@ impl Shell {
     pub(super) fn read_parked(&mut self, original: Original, now: Instant) {
         let (key, offset) = (original.key.clone(), original.origin.offset);
         if original.value.is_none() {
-            return self.read_unparked(&key);
+            return self.read_unparked(&key, offset);
         }
         let at = SystemTime::now();
         let since = records::parked_since(&original).unwrap_or(original.timestamp);
@@ -63,23 +65,27 @@ impl Shell {
             tracing::warn!(key = %String::from_utf8_lossy(&key), "a parked record cannot be read and stays where it is");
             return;
         };
-        self.book.enter(&key, Parked::of(&event, offset, since, reason));
-        if parked::is_overdue(since, self.parts.config.park_limit, at) {
-            // Not once more before its tombstone comes.
-            self.book.strike(&key);
+        let is_overdue = parked::is_overdue(since, self.parts.config.park_limit, at);
+        if is_overdue && self.book.take(&key, offset) {
             return self.bury_parked(event, offset, reason, since, now);
+        }
+        self.book.enter(&key, Parked::of(&event, offset, since, reason));
+        if is_overdue {
+            // Read for the first time, so what answers it may come behind it; or it is in work.
+            return;
         }
         if reason == HoldReason::Overwritten {
             self.latest.forget(event.entity, &event.id);
         }
         if self.can_be_fetched(&event) {
+            self.book.take(&key, offset);
             self.wait(event, Some(offset), now);
         }
     }
 
     /// What was parked was answered: it need not be fetched if it has just been read before.
-    fn read_unparked(&mut self, key: &[u8]) {
-        let Some(parked) = self.book.strike(key) else { return };
+    fn read_unparked(&mut self, key: &[u8], offset: i64) {
+        let Some(parked) = self.book.strike(key, offset) else { return };
         if let Some((enterprise_id, id)) = records::parked_parts(key) {
             let (integration_id, entity) = (parked.integration_id, parked.entity);
             let group =
@@ -161,7 +167,10 @@ impl Shell {
             self.retry_at = now + RETRY_EVERY;
             self.flow.want(self.book.partitions_of_unfetchable());
         }
-        self.flow.want(self.book.overdue(self.parts.config.park_limit, SystemTime::now()));
+        let overdue = self.book.overdue(self.parts.config.park_limit, SystemTime::now());
+        self.flow.want_when_read(overdue);
+        // Whoever is paged by the figures finds them explained.
+        self.show();
         let metrics = &self.parts.metrics;
         for (reason, count) in self.book.count() {
             metrics.parked_records.of(reason).set(i64::try_from(count).unwrap_or(i64::MAX));
@@ -169,6 +178,5 @@ impl Shell {
         let oldest = self.book.oldest().and_then(|at| at.duration_since(SystemTime::UNIX_EPOCH).ok());
         metrics.oldest_parked.set(oldest.map_or(0.0, |at| at.as_secs_f64()));
         self.look_for_api();
-        self.show();
     }
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bytesize::ByteSize;
 
-use super::harness::{ENCODED, GENERAL, INTEGRATION, ROOM, Server, config, keys, with_fields};
+use super::harness::{ENCODED, GENERAL, INTEGRATION, ROOM, Server, config, keys, now, with_fields};
 use crate::{
     credentials::seal::Sealer,
     ingress::Config,
@@ -41,7 +41,23 @@ async fn a_202_names_a_delivery_that_is_in_the_journal() {
     ] {
         assert!(metrics.contains(line), "{line} in\n{metrics}");
     }
-    assert!(server.metrics.webhook.last_accepted.of(Webhook::General).get() > 0.0);
+}
+
+#[tokio::test]
+async fn silence_counts_from_the_start_and_then_from_the_last_delivery() {
+    let before = now();
+    let server = Server::start(config()).await;
+    let last = |server: &Server| server.metrics.webhook.last_accepted.of(Webhook::General).get();
+    server.until(|server| server.metrics.expose().contains("last_accepted_timestamp_seconds{")).await;
+    let began = last(&server);
+    assert!((before..=now()).contains(&began), "{began}");
+    let integration = server.metrics.webhook.last_accepted.of(Webhook::Integration).get();
+    assert_eq!(
+        (integration, server.metrics.expose().matches("last_accepted_timestamp_seconds{").count()),
+        (began, 2)
+    );
+    assert_eq!(server.deliver("/webhooks", GENERAL).await.status, 202);
+    assert!(last(&server) > began);
 }
 
 #[tokio::test]

@@ -36,7 +36,8 @@ Entity, "entity" {
     ResourceBlocks = "resource-blocks", Customers = "customers", Payments = "payments",
     Products = "products",
 });
-label!(/// Where an integration stands. `unknown` is one without a token to use.
+label!(/// Where an integration stands. `unknown` is one without a token to use, or of which there are only
+/// events that wait.
 IntegrationState, "state" {
     Active = "active", Disabled = "disabled", Unauthorized = "unauthorized", Unknown = "unknown",
 });
@@ -96,7 +97,10 @@ impl Connector {
                 "Share of the budget that is used, of the access token that uses most.",
             ),
             circuit: make.gauges("connector_circuit_state", "Whether requests are let through; one is 1."),
-            integrations: make.gauges("connector_integrations", "Integrations by where they stand."),
+            integrations: make.gauges(
+                "connector_integrations",
+                "Integrations by where they stand; unknown ones have no token, or only events that wait.",
+            ),
             unreadable_credentials: make.counter(
                 "credentials_unreadable_records_total",
                 "Records of integrations' credentials that could not be read or opened.",

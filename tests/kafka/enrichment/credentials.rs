@@ -6,7 +6,7 @@ use std::{
 };
 
 use mews_bridge::simulator::Config;
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::time::sleep;
 
 use crate::{
@@ -167,12 +167,27 @@ async fn events_without_credentials_wait_and_are_taken_up_when_they_come() {
     world.change(json!({ "hotel": 1, "kind": "resources", "count": 7 })).await;
     until_parked(&world, &enricher, 7, "no_credentials").await;
     enricher.until_metric("enricher_parked_records", &[("reason", "no_credentials")], 7.0).await;
-    let state = enricher.admin("/state").await.text();
-    assert!(state.contains("without_credentials"), "{state}");
+    enricher.until_metric("connector_integrations", &[("state", "unknown")], 1.0).await;
+    let connection = &world.simulator.connections()[0];
+    let strangers = strangers(&mut enricher).await;
+    let [stranger] = &strangers[..] else { panic!("{strangers:?}") };
+    assert_eq!(
+        (&stranger["integration"], &stranger["enterprise"], &stranger["parked"]),
+        (&json!(connection.integration_id), &json!(connection.enterprise_id), &json!(7))
+    );
     fs::write(&file, all).expect("written");
     world.until_true(&[&enricher]).await;
     until_nothing_is_parked(&world, &enricher).await;
     enricher.until_metric("enricher_parked_records", &[("reason", "no_credentials")], 0.0).await;
+    enricher.until_metric("connector_integrations", &[("state", "unknown")], 0.0).await;
+    assert_eq!(self::strangers(&mut enricher).await, [json!(null); 0]);
+}
+
+/// Those whose events wait without credentials, as `/state` shows them.
+async fn strangers(enricher: &mut Bridge) -> Vec<Value> {
+    let state = enricher.admin("/state").await.text();
+    let state: Value = serde_json::from_str(&state).expect("JSON");
+    state["enricher"]["without_credentials"].as_array().unwrap_or_else(|| panic!("{state}")).clone()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -212,6 +227,75 @@ async fn what_is_parked_for_too_long_becomes_dead_letters() {
     fs::write(&file, credentials).expect("written");
     world.setup.command(&["dead-letters", "replay", "--all"]).must_exit(0);
     world.until_true(&[&enricher]).await;
+}
+
+/// The parked topic keeps what was buried for a while, in front of its tombstone, and is read again for the
+/// sake of others.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_buried_is_not_buried_again_with_others() {
+    let world = World::on(&Cluster::shared().bootstrap(), "credentials-buried", quiet(), |setup| {
+        setup.set("topics.partitions", 1).set("enricher.park_after", "500ms").set("enricher.park_limit", "3s")
+    })
+    .await;
+    let file = world.setup.dir().join("credentials.json");
+    fs::write(&file, serde_json::to_vec(&world.simulator.connections()[1..]).expect("JSON"))
+        .expect("written");
+    let mut enricher = world.enricher().await;
+    world.change(json!({ "hotel": 0, "kind": "resources", "count": 3 })).await;
+    until_buried(&world, &enricher, "no_credentials", 3).await;
+    world.act(1, "revoke", true).await;
+    world.change(json!({ "hotel": 1, "kind": "customers", "count": 2 })).await;
+    until_buried(&world, &enricher, "unauthorized", 2).await;
+    for (reason, count) in [("no_credentials", 3.0), ("unauthorized", 2.0)] {
+        assert_eq!(
+            enricher.metric("dlq_records_total", &[("stage", "enrich"), ("reason", reason)]).await,
+            count,
+            "{reason}"
+        );
+    }
+    let letters = world.view.table().into_iter().filter(|((topic, _), _)| topic == "dead-letters");
+    for (_, letter) in letters {
+        let tries: u32 = letter.headers["dead_letter_attempts"].parse().expect("a number");
+        let was_asked_for = letter.headers["dead_letter_reason"] == "unauthorized";
+        assert_eq!(tries > 0, was_asked_for, "{letter:?}");
+    }
+}
+
+async fn until_buried(world: &World, enricher: &Bridge, reason: &str, count: usize) {
+    let deadline = Instant::now() + Duration::from_secs(40);
+    while world.dead_letters().get(reason).copied().unwrap_or_default() < count {
+        assert!(Instant::now() < deadline, "{:?}\n{}", world.dead_letters(), enricher.log());
+        sleep(Duration::from_millis(50)).await;
+    }
+    until_nothing_is_parked(world, enricher).await;
+}
+
+/// An instance that takes a partition over reads what was parked before it reads its tombstone.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_answered_long_ago_is_not_buried_after_a_restart() {
+    let mut world = narrow("credentials-restart", quiet()).await;
+    let file = world.setup.dir().join("credentials.json");
+    let all = fs::read(&file).expect("the credentials");
+    fs::write(&file, "[]").expect("written");
+    let mut first = world.enricher().await;
+    world.change(json!({ "kind": "resources", "count": 5 })).await;
+    until_parked(&world, &first, 5, "no_credentials").await;
+    fs::write(&file, all).expect("written");
+    world.until_true(&[&first]).await;
+    until_nothing_is_parked(&world, &first).await;
+    assert_eq!(first.stop(), 0);
+    // All that was parked is older than this now.
+    world.setup = world.setup.set("enricher.park_limit", "10ms");
+    let mut second = world.enricher().await;
+    let topic = world.setup.topic("parked");
+    second.until_metric("enricher_consumed_records_total", &[("topic", &topic)], 10.0).await;
+    world.change(json!({ "kind": "customers", "count": 3 })).await;
+    world.until_true(&[&second]).await;
+    assert_eq!(
+        second.metric("dlq_records_total", &[("stage", "enrich"), ("reason", "no_credentials")]).await,
+        0.0
+    );
+    assert_eq!(world.dead_letters(), [].into());
 }
 
 #[tokio::test(flavor = "multi_thread")]
