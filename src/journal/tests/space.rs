@@ -76,6 +76,21 @@ async fn a_full_journal_is_not_ready_until_a_twentieth_is_free_but_takes_what_fi
 }
 
 #[tokio::test]
+async fn a_journal_that_was_full_is_not_ready_after_a_restart_either() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = config(dir.path(), 2);
+    let Opened { handle, .. } = open_real(&config);
+    let taken = fill(&handle).await;
+    handle.close().await.unwrap();
+    let Opened { handle, mut reader, .. } = open_real(&config);
+    until(|| handle.is_ready() == Err("journal is full")).await;
+    let through = read(&mut reader, taken).await;
+    handle.complete(delivered(through, taken));
+    until(|| handle.is_ready().is_ok()).await;
+    handle.close().await.unwrap();
+}
+
+#[tokio::test]
 async fn a_frame_larger_than_a_segment_has_one_of_its_own() {
     let dir = tempfile::tempdir().unwrap();
     let config = config(dir.path(), 8);
@@ -156,9 +171,10 @@ async fn a_journal_on_a_full_disk_opens_and_drains() {
     disk.set_capacity(0);
     world.crash(disk);
     world.try_open().unwrap();
+    let handle = world.handle();
+    until(|| handle.is_ready() == Err("journal is full")).await;
     world.check_all().await;
     world.complete(3);
-    let handle = world.handle();
     until(|| handle.status().segments == 0).await;
     world.close().await.unwrap();
 }

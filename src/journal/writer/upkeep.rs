@@ -84,11 +84,12 @@ impl Writer {
         let (capacity, size, avail) =
             self.shared.look(|books| (books.capacity, books.size(), books.space.avail));
         let room = capacity.saturating_sub(size);
-        let (least, bytes) = (SEGMENT_BYTES_MIN.min(self.segment_bytes), self.segment_bytes.min(room));
+        // Less than a segment takes some webhooks and refuses others; a small journal has no more than that.
+        let least = self.segment_bytes.min(capacity / 4);
         if room < least {
             self.lack(Shortage::Capacity(least));
-        } else if avail < bytes {
-            self.lack(Shortage::Disk(bytes));
+        } else if avail < self.segment_bytes.min(room) {
+            self.lack(Shortage::Disk(self.segment_bytes));
         }
     }
 
