@@ -90,6 +90,9 @@ pub enum ConfigError {
         /// The setting to use.
         instead: &'static str,
     },
+    /// Nowhere to begin.
+    #[error("kafka.bootstrap_servers is empty; it names brokers, such as kafka-1:9092,kafka-2:9092")]
+    NoServers,
     /// The security protocol or mechanism and the rest do not fit.
     #[error("{0}")]
     Security(&'static str),
@@ -174,6 +177,9 @@ impl Config {
     /// # Errors
     /// Those of [`ConfigError`] but `File`.
     pub fn validate(&self) -> Result<(), ConfigError> {
+        if self.bootstrap_servers.split(',').all(|server| server.trim().is_empty()) {
+            return Err(ConfigError::NoServers);
+        }
         self.check_security()?;
         promises::keep(&native(&self.merged(&PRODUCER))?)
     }

@@ -22,6 +22,14 @@ fn this_build_has_every_codec_and_mechanism() {
 }
 
 #[test]
+fn without_brokers_there_is_nowhere_to_begin() {
+    for servers in ["", " ", " , "] {
+        let config = Config { bootstrap_servers: servers.to_owned(), ..Config::default() };
+        assert!(matches!(config.validate(), Err(ConfigError::NoServers)), "{servers:?}");
+    }
+}
+
+#[test]
 fn defaults_lie_under_the_properties_of_the_user() {
     let client = read("properties.linger.ms = 50\nproperties.'client.id' = 'x'").producer().unwrap();
     let value = |key| client.get(key);
