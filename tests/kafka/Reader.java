@@ -159,6 +159,7 @@ public class Reader {
         properties.put("value.deserializer", ByteArrayDeserializer.class.getName());
         properties.put("enable.auto.commit", "false");
         properties.put("allow.auto.create.topics", "false");
+        properties.put("auto.offset.reset", "earliest");
         properties.put("max.poll.records", "5000");
         properties.put("metadata.max.age.ms", "500");
         Set<TopicPartition> assigned = new HashSet<>();

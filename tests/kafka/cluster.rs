@@ -257,7 +257,8 @@ impl Cluster {
         }
     }
 
-    fn output(&self) -> String {
+    /// What its nodes have printed.
+    pub fn output(&self) -> String {
         let outputs = self.nodes.iter().filter_map(|node| Some(self.process(node.id).as_ref()?.output()));
         outputs.collect()
     }

@@ -214,11 +214,11 @@ impl Reader {
         };
         assert!(
             enough >= query.until,
-            "only {enough} of {} in {} came within {:?}: {:?}",
+            "only {enough} of {} in {} came within {:?}:\n{}",
             query.until,
             query.topics,
             query.within,
-            per_topic(&records)
+            places(&records)
         );
         records
     }
@@ -275,12 +275,18 @@ pub fn ids(records: &[Record]) -> std::collections::BTreeSet<(String, String)> {
     records.iter().map(|record| (record.topic.clone(), record.must("ce_id").to_owned())).collect()
 }
 
-fn per_topic(records: &[Record]) -> BTreeMap<&str, usize> {
-    let mut counts = BTreeMap::new();
+/// Which offsets of which partitions were read: what is missing at the end or in between shows.
+pub fn places(records: &[Record]) -> String {
+    let mut ranges: BTreeMap<(&str, i32), Vec<(i64, i64)>> = BTreeMap::new();
     for record in records {
-        *counts.entry(record.topic.as_str()).or_default() += 1;
+        let ranges = ranges.entry((&record.topic, record.partition)).or_default();
+        match ranges.last_mut() {
+            Some((_, last)) if *last + 1 == record.offset => *last = record.offset,
+            _ => ranges.push((record.offset, record.offset)),
+        }
     }
-    counts
+    let lines = ranges.iter().map(|((topic, partition), ranges)| format!("{topic} {partition}: {ranges:?}"));
+    lines.collect::<Vec<_>>().join("\n")
 }
 
 fn millis(duration: Duration) -> u64 {

@@ -95,14 +95,13 @@ impl World {
         let setup = Setup::new(name, bootstrap);
         config.knobs.webhooks = Some(format!("http://127.0.0.1:{}/webhooks?token={TOKEN}", setup.port));
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("a port");
-        let simulator = Simulator::start(&config, listener, CancellationToken::new()).expect("a simulator");
+        let platform = listener.local_addr().expect("a listener has an address");
         let token_file = setup.dir().join("client-token");
-        fs::write(&token_file, &simulator.client_token).expect("the client token is written");
         let credentials = setup.dir().join("credentials.json");
         let group = setup.topic("enricher");
         let setup = setup
             .set("enricher.group_id", group)
-            .set("connector.platform_address", simulator.platform.clone())
+            .set("connector.platform_address", format!("http://{platform}"))
             .set("connector.client_token_file", token_file.display().to_string())
             .set("connector.request_timeout", "3s")
             .set("connector.window", format!("{}s", WINDOW.as_secs()))
@@ -112,11 +111,13 @@ impl World {
             .set("enricher.park_after", "2s")
             .set("enricher.probe_interval", "1s");
         let setup = set(setup);
-        let world_credentials =
-            serde_json::to_string(&simulator.connections()).expect("connections are JSON");
-        fs::write(&credentials, world_credentials).expect("the credentials are written");
         setup.command(&["topics", "apply"]).must_exit(0);
+        // Before there is anything to tell: three attempts, and Mews never speaks of it again.
         let ingress = setup.start().await;
+        let simulator = Simulator::start(&config, listener, CancellationToken::new()).expect("a simulator");
+        fs::write(&token_file, &simulator.client_token).expect("the client token is written");
+        let connections = serde_json::to_string(&simulator.connections()).expect("connections are JSON");
+        fs::write(&credentials, connections).expect("the credentials are written");
         let view = View::start(bootstrap, &setup.prefix, &TOPICS);
         Self { simulator, setup, ingress, view }
     }
