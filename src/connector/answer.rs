@@ -66,7 +66,7 @@ pub(super) struct Read {
 pub(super) fn read(operation: Operation, body: &Bytes) -> Result<Read, serde_json::Error> {
     let mut json = serde_json::Deserializer::from_slice(body);
     let row = operation.row();
-    let found = Members(row.records, row.is_optional).deserialize(&mut json)?;
+    let found = Members { records: row.records, is_optional: row.is_optional }.deserialize(&mut json)?;
     json.end()?;
     let mut records = Vec::with_capacity(found.records.len());
     let mut ids = HashSet::default();
@@ -114,7 +114,10 @@ struct Found<'a> {
 }
 
 /// Where the records are, and whether Mews may leave them out.
-struct Members(Records, bool);
+struct Members {
+    records: Records,
+    is_optional: bool,
+}
 
 impl<'de> DeserializeSeed<'de> for Members {
     type Value = Found<'de>;
@@ -135,10 +138,10 @@ impl<'de> Visitor<'de> for Members {
         let mut found = Found::default();
         let mut is_answer = false;
         while let Some(name) = members.next_key::<Cow<'de, str>>()? {
-            match self.0 {
+            match self.records {
                 Records::Arrays(arrays) if arrays.contains(&&*name) => {
                     let records: Option<Vec<&RawValue>> = members.next_value()?;
-                    is_answer |= records.is_some() || self.1;
+                    is_answer |= records.is_some() || self.is_optional;
                     found.records.extend(records.unwrap_or_default());
                 }
                 Records::Member(member) if *name == *member => {
@@ -148,12 +151,12 @@ impl<'de> Visitor<'de> for Members {
                 }
                 _ if name == "Cursor" => {
                     found.cursor = members.next_value()?;
-                    is_answer |= self.1;
+                    is_answer |= self.is_optional;
                 }
                 _ => drop(members.next_value::<IgnoredAny>()?),
             }
         }
-        if is_answer { Ok(found) } else { Err(A::Error::missing_field(self.0.name())) }
+        if is_answer { Ok(found) } else { Err(A::Error::missing_field(self.records.name())) }
     }
 }
 

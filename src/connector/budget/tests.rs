@@ -31,14 +31,14 @@ async fn at_once(budget: &Budget, name: &str, operation: Operation) -> Option<Pe
 
 #[tokio::test]
 async fn tokens_do_not_share_a_budget() {
-    let budget = budget(4, LONG, 10);
+    let budget = budget(12, LONG, 10);
     for _ in 0..2 {
         at_once(&budget, "one", A).await.unwrap().answered();
     }
-    assert!(at_once(&budget, "one", A).await.is_none(), "half of four is spent");
+    assert!(at_once(&budget, "one", A).await.is_none(), "a third of the half of twelve is spent");
     assert!(at_once(&budget, "two", A).await.is_some());
     budget.observe();
-    assert!((budget.0.metrics.rate_limit_used.get() - 0.5).abs() < 1e-9);
+    assert!((budget.0.metrics.rate_limit_used.get() - 2.0 / 12.0).abs() < 1e-9);
     assert_eq!(budget.0.metrics.throttled.of(ThrottledBy::Client).get(), 1);
 }
 

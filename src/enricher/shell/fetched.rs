@@ -90,7 +90,10 @@ impl Shell {
                 return self.rejected(batch, failed, said, DeadLetter::BadRequest, now);
             }
             Error::Forbidden(said) => return self.rejected(batch, failed, said, DeadLetter::Rejected, now),
-            Error::AnswerTooLarge(said) | Error::BodyTooLarge(said) if failed.ids.len() == 1 => {
+            // Of a list that the strategy needs beforehand, an answer that is too large says nothing of the id.
+            Error::AnswerTooLarge(said) | Error::BodyTooLarge(said)
+                if failed.ids.len() == 1 && failed.operation.row().ids.is_some() =>
+            {
                 return self.rejected(batch, failed, said, DeadLetter::TooLarge, now);
             }
             Error::TooHeavy(_)

@@ -7,7 +7,8 @@ use serde_json::json;
 use tokio::time::sleep;
 
 use crate::{
-    bridge::Bridge,
+    bridge::{Bridge, Setup},
+    cluster::Cluster,
     outage::outage,
     world::{World, quiet},
 };
@@ -105,6 +106,17 @@ async fn requests_that_are_too_heavy_become_smaller() {
     world.change(json!({ "kind": "reservations", "count": 60 })).await;
     world.until_true(&[&enricher]).await;
     assert_eq!(world.dead_letters(), [].into());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn answers_that_are_too_large_are_asked_for_in_smaller_ones() {
+    let small = |setup: Setup| setup.set("connector.response_bytes_max", "64KiB");
+    let world = World::on(&Cluster::shared().bootstrap(), "api-large", quiet(), small).await;
+    let mut enricher = world.enricher().await;
+    world.change(json!({ "hotel": 0, "kind": "reservations", "count": 300 })).await;
+    world.until_true(&[&enricher]).await;
+    assert_eq!(world.dead_letters(), [].into());
+    assert!(enricher.metric("enricher_retries_total", &[("reason", "too_large")]).await > 0.0);
 }
 
 /// One token is answered nothing but 429 although it is below its limit: the others notice nothing.

@@ -148,12 +148,28 @@ fn a_backlog_uses_nearly_all_that_mews_allows() {
 }
 
 #[test]
-fn a_token_starts_at_half_and_is_whole_a_window_later() {
+fn a_token_starts_at_half_bit_by_bit_and_is_whole_a_window_later() {
     let fates = [Fate { there: 0, back: 0, is_lost: false }];
     let sent = run(LIMITS, &[(Operation::Payments, 300)], &fates, ms(40_000));
-    let at_once = sent.iter().filter(|request| request.sent == Duration::ZERO).count();
-    assert_eq!((at_once, sent.len()), (99, 99 + 198));
-    assert!(sent.iter().skip(99).all(|request| request.sent == ms(30_030)));
+    let by = |time| sent.iter().filter(|request| request.sent <= time).count();
+    assert_eq!((by(Duration::ZERO), by(ms(15_016)), by(ms(30_029))), (33, 66, 98));
+    // Then what was sent at once counts no more, and the rest still does.
+    assert_eq!(by(ms(30_030)), 33 + 198);
+}
+
+/// Each owner has a backlog, spends what it is given at once, and is gone when the next one comes.
+#[test]
+fn four_owners_in_one_window_stay_within_the_limit_together() {
+    let fates = [Fate { there: 0, back: 100, is_lost: false }];
+    for pauses in [[0, 0, 0], [1, 1, 1], [2_000, 3_000, 25_000], [10_000, 10_000, 10_000], [29_000, 1, 1]] {
+        let (mut begin, mut all) = (Duration::ZERO, Vec::new());
+        for pause in pauses.into_iter().chain([100_000]) {
+            let sent = run(LIMITS, &[(Operation::Payments, 1_000)], &fates, ms(pause));
+            all.extend(sent.into_iter().map(|each| Request { arrived: begin + each.arrived, ..each }));
+            begin += ms(pause);
+        }
+        assert!(most_in_a_window(&all, LIMITS.window) <= LIMITS.requests, "{pauses:?}");
+    }
 }
 
 fn granted(window: &mut Window, ticket: Ticket, now: Instant) -> bool {
