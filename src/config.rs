@@ -8,7 +8,7 @@ pub mod layers;
 pub mod problem;
 pub mod show;
 
-use std::path::PathBuf;
+use std::{net::SocketAddr, path::PathBuf};
 
 use serde::{Deserialize, Serialize};
 
@@ -52,6 +52,11 @@ struct SmallQueue {
     needed_kib: u64,
 }
 
+/// Both servers of one process want the same place.
+#[derive(Debug, thiserror::Error)]
+#[error("{0} is also admin.listen; webhooks come from outside, and the admin server is for the inside alone")]
+struct SharedAddress(SocketAddr);
+
 /// A process that is configured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
@@ -82,6 +87,14 @@ impl Config {
         } else {
             Ok(())
         }
+    }
+
+    /// Whether webhooks and the admin server can be listened for side by side.
+    fn check_addresses(&self) -> Result<(), SharedAddress> {
+        let (webhooks, admin) = (self.ingress.listen, self.admin.listen);
+        let everywhere = webhooks.ip().is_unspecified() || admin.ip().is_unspecified();
+        let is_same = webhooks.port() == admin.port() && (webhooks.ip() == admin.ip() || everywhere);
+        if is_same && admin.port() != 0 { Err(SharedAddress(webhooks)) } else { Ok(()) }
     }
 
     /// Where whoever acts on the ingress talks to it.
@@ -115,6 +128,7 @@ impl Config {
         match role {
             Role::Ingress => {
                 problems.note("ingress", self.ingress.validate());
+                problems.note("ingress.listen", self.check_addresses());
                 problems.note("journal", self.journal.validate(self.ingress.max_body_bytes.as_u64()));
                 problems.note("credentials", self.credentials.check_sealing());
                 problems.note("kafka", self.check_queue());
@@ -146,5 +160,22 @@ mod tests {
             assert_eq!(said.matches("/nonexistent/ca").count(), 1, "{role:?}: {said}");
         }
         assert!(config.check().is_ok(), "files are those of the place where the process runs");
+    }
+
+    #[test]
+    fn webhooks_and_the_admin_server_have_different_addresses() {
+        for (webhooks, admin, fits) in [
+            ("0.0.0.0:8080", "127.0.0.1:8080", false),
+            ("127.0.0.1:8080", "127.0.0.1:8080", false),
+            ("127.0.0.1:8080", "127.0.0.2:8080", true),
+            ("0.0.0.0:8080", "0.0.0.0:9090", true),
+            ("127.0.0.1:0", "127.0.0.1:0", true),
+        ] {
+            let mut config = Config::default();
+            (config.ingress.listen, config.admin.listen) = (webhooks.parse().unwrap(), admin.parse().unwrap());
+            let said = config.check_for(Role::Ingress).unwrap_err().to_string();
+            assert_eq!(!said.contains("ingress.listen: "), fits, "{webhooks} {admin}: {said}");
+            assert!(!config.check_for(Role::Enricher).unwrap_err().to_string().contains("ingress.listen"));
+        }
     }
 }

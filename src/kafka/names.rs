@@ -29,6 +29,9 @@ impl TopicNames {
     /// # Errors
     /// When a name or number is not one that Kafka takes, or two names are the same.
     pub fn new(config: &Config, body_bytes_max: u64) -> Result<Self, ConfigError> {
+        if config.prefix.is_empty() {
+            return Err(ConfigError::NoPrefix);
+        }
         if config.partitions < 1 {
             return Err(ConfigError::Number("partitions"));
         }
@@ -218,6 +221,7 @@ mod tests {
         for wrong in ["names.events = 'x'", "names.'events.No' = 'x'", "settings.no.'a' = 'x'"] {
             assert!(matches!(names(wrong), Err(ConfigError::Unknown { .. })), "{wrong}");
         }
+        assert_eq!(names("prefix = ''").unwrap_err(), ConfigError::NoPrefix);
         assert_eq!(names("partitions = 0").unwrap_err(), ConfigError::Number("partitions"));
         assert_eq!(names("replication_factor = 0").unwrap_err(), ConfigError::Number("replication_factor"));
     }

@@ -105,6 +105,9 @@ pub enum ConfigError {
     /// Kafka would not take the name.
     #[error("topic name {0:?} is not 1 to 249 letters, digits, dots, underscores and hyphens")]
     Name(String),
+    /// Names would begin with a dot.
+    #[error("topics.prefix is empty; it stands before every name, such as mews")]
+    NoPrefix,
     /// Two logical names end at one topic.
     #[error("{one} and {other} are both the topic {name}")]
     Shared {
