@@ -128,8 +128,9 @@ impl Reader {
         let mut process = Command::new("java")
             .args(["-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-cp", cluster::class_path()])
             .arg(format!("-Dlog4j2.configurationFile={}", log.display()))
-            // Its standard output is for answers.
+            // Its standard output is for answers: a warning of the Java machine in one would spoil it.
             .arg("-Dlog4j2.rootLogger.level=off")
+            .args(["-XX:+DisplayVMOutputToStderr", "-Xlog:disable", "-Xlog:all=warning:stderr"])
             .arg(folder.join("Reader.java"))
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -143,7 +144,11 @@ impl Reader {
         std::thread::spawn(move || {
             for line in BufReader::new(stdout).lines() {
                 let Ok(line) = line else { break };
-                let Ok(answer) = serde_json::from_str::<Value>(&line) else { continue };
+                let Ok(answer) = serde_json::from_str::<Value>(&line) else {
+                    let head: String = line.chars().take(200).collect();
+                    eprintln!("Reader.java wrote a line of {} bytes that is no answer: {head}", line.len());
+                    break;
+                };
                 let Some(id) = answer["id"].as_u64() else { continue };
                 if let Some(asker) = answers.lock().expect("no panic while it is held").get(&id) {
                     // The asker may have given up.
