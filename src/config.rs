@@ -172,7 +172,8 @@ mod tests {
             ("127.0.0.1:0", "127.0.0.1:0", true),
         ] {
             let mut config = Config::default();
-            (config.ingress.listen, config.admin.listen) = (webhooks.parse().unwrap(), admin.parse().unwrap());
+            (config.ingress.listen, config.admin.listen) =
+                (webhooks.parse().unwrap(), admin.parse().unwrap());
             let said = config.check_for(Role::Ingress).unwrap_err().to_string();
             assert_eq!(!said.contains("ingress.listen: "), fits, "{webhooks} {admin}: {said}");
             assert!(!config.check_for(Role::Enricher).unwrap_err().to_string().contains("ingress.listen"));
