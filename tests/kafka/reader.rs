@@ -146,7 +146,8 @@ impl Reader {
                 let Ok(line) = line else { break };
                 let Ok(answer) = serde_json::from_str::<Value>(&line) else {
                     let head: String = line.chars().take(200).collect();
-                    let spoilt = json!({ "error": format!("{} bytes that are no answer: {head}", line.len()) });
+                    let spoilt =
+                        json!({ "error": format!("{} bytes that are no answer: {head}", line.len()) });
                     for asker in answers.lock().expect("no panic while it is held").values() {
                         let _ = asker.send(spoilt.clone());
                     }
