@@ -92,8 +92,11 @@ impl Config {
     /// Whether webhooks and the admin server can be listened for side by side.
     fn check_addresses(&self) -> Result<(), SharedAddress> {
         let (webhooks, admin) = (self.ingress.listen, self.admin.listen);
-        let everywhere = webhooks.ip().is_unspecified() || admin.ip().is_unspecified();
-        let is_same = webhooks.port() == admin.port() && (webhooks.ip() == admin.ip() || everywhere);
+        // The one of IPv6 takes IPv4 as well.
+        let covers = |one: SocketAddr, other: SocketAddr| {
+            one == other || (one.ip().is_unspecified() && (one.is_ipv6() || other.is_ipv4()))
+        };
+        let is_same = webhooks.port() == admin.port() && (covers(webhooks, admin) || covers(admin, webhooks));
         if is_same && admin.port() != 0 { Err(SharedAddress(webhooks)) } else { Ok(()) }
     }
 
@@ -169,6 +172,8 @@ mod tests {
             ("127.0.0.1:8080", "127.0.0.1:8080", false),
             ("127.0.0.1:8080", "127.0.0.2:8080", true),
             ("0.0.0.0:8080", "0.0.0.0:9090", true),
+            ("127.0.0.1:8080", "[::]:8080", false),
+            ("[::1]:8080", "0.0.0.0:8080", true),
             ("127.0.0.1:0", "127.0.0.1:0", true),
         ] {
             let mut config = Config::default();

@@ -175,10 +175,11 @@ impl Book {
         own.map(|parked| parked.partition).collect()
     }
 
-    /// Whether Mews did not return what this key stands for while it returned others.
+    /// Where the key is parked because Mews did not return what it stands for while it returned others.
     #[must_use]
-    pub fn is_unfetchable(&self, key: &[u8]) -> bool {
-        self.events.get(&digest(key)).is_some_and(|known| known.parked.is_unfetchable())
+    pub fn unfetchable(&self, key: &[u8]) -> Option<i64> {
+        let known = self.events.get(&digest(key)).filter(|known| known.parked.is_unfetchable());
+        known.map(|known| known.parked.offset)
     }
 
     /// Whether there is any of that kind.

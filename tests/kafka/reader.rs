@@ -129,7 +129,7 @@ impl Reader {
             .args(["-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-cp", cluster::class_path()])
             .arg(format!("-Dlog4j2.configurationFile={}", log.display()))
             // Its standard output is for answers: a warning of the Java machine in one would spoil it.
-            .arg("-Dlog4j2.rootLogger.level=off")
+            .arg("-Dlevel=off")
             .args(["-XX:+DisplayVMOutputToStderr", "-Xlog:disable", "-Xlog:all=warning:stderr"])
             .arg(folder.join("Reader.java"))
             .stdin(Stdio::piped())

@@ -16,9 +16,9 @@
 //! below the documented 200 (contract 3.4) is for those that arrive later still.
 //!
 //! A token that this instance has not used for a window starts at half, and has a third of that half at
-//! once and the rest bit by bit over the window: the former owner may just have spent the other half, and
-//! had one before it. While owners follow each other that quickly, four of them within one window stay
-//! within the limit together.
+//! once and the rest bit by bit over the window: the former owner may just have spent the other half. Four
+//! owners that follow each other within one window stay within the limit together, if the first of them was
+//! new as well. Behind one that spent all of it the new owner may be throttled, and waits.
 //!
 //! The cost is the time of one request per window: with answers in 0.3 s, 198 requests every 30.33 s,
 //! 0.98 of what Mews allows; in 1 s, 0.96.

@@ -166,8 +166,9 @@ impl Lane {
         self.apart.clear();
     }
 
+    /// The newest are asked for first: the older ones may all be what Mews fails on.
     pub(super) fn note_parked(&mut self, ids: impl Iterator<Item = Arc<str>>) {
-        self.samples.extend(ids.take(SAMPLES_MAX));
+        ids.take(SAMPLES_MAX).for_each(|id| self.samples.push_front(id));
         self.samples.truncate(SAMPLES_MAX);
     }
 

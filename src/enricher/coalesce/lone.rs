@@ -40,10 +40,33 @@ impl Coalescer {
         })
     }
 
-    /// What waits for the key is asked for by itself: it is known that its company would not be answered.
-    pub fn keep_apart(&mut self, key: &Key) {
+    /// One of these keys of a batch may be what Mews fails on. Says how often each was suspected, at least.
+    pub fn suspect(&mut self, group: &Group, batch: u64, ids: &[Arc<str>]) -> u32 {
+        let mut least = u32::MAX;
+        for id in ids {
+            let key = Key { group: group.clone(), id: Arc::clone(id) };
+            let fetching = self.entries.get_mut(&key).and_then(|entry| entry.fetching.as_mut());
+            if let Some(Fetching { round, .. }) = fetching.filter(|fetching| fetching.batch == batch) {
+                round.suspicions += 1;
+                least = least.min(round.suspicions);
+            }
+        }
+        least
+    }
+
+    /// A batch was answered in part: that says nothing of what holds its lane, and that Mews answers others.
+    pub fn answered_others(&mut self, group: &Group, now: Instant) {
+        if let Some(lane) = self.lanes.get_mut(group) {
+            lane.answered_at = Some(now);
+        }
+    }
+
+    /// What waits for the key is asked for by itself: it is parked up to this offset, for it is known that its
+    /// company would not be answered.
+    pub fn keep_apart(&mut self, key: &Key, parked: i64) {
         if let Some(round) = self.entries.get_mut(key).and_then(|entry| entry.waiting.as_mut()) {
             round.is_lone = true;
+            round.answers = round.answers.max(Some(parked));
         }
     }
 }

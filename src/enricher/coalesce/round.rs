@@ -22,6 +22,8 @@ pub struct Round {
     pub origins: Vec<Origin>,
     /// The offset on the parked topic of the last of them that was parked.
     pub parked: Option<i64>,
+    /// Up to which offset of that topic its fetch answers the key, though those events are not of this round.
+    pub answers: Option<i64>,
     /// The traces of the older ones, as far as they are remembered.
     pub links: Vec<Box<str>>,
     /// When the first of them came.
@@ -32,6 +34,8 @@ pub struct Round {
     pub tries: u32,
     /// When it was asked for last, and the time before.
     pub asked_at: [Option<Instant>; 2],
+    /// How often it failed in a way that one id of its batch may have caused.
+    pub suspicions: u32,
     /// Whether it is asked for by itself, because Mews answers the others and not it.
     pub is_lone: bool,
 }
@@ -44,11 +48,13 @@ impl Round {
             change: event.change,
             origins: if parked.is_some() { Vec::new() } else { vec![event.original.origin.clone()] },
             parked,
+            answers: None,
             links: Vec::new(),
             since: now,
             attempt: fetch::Round::First,
             tries: event.tries,
             asked_at: [None; 2],
+            suspicions: 0,
             is_lone: false,
             newest: Box::new(event),
         }
@@ -68,9 +74,11 @@ impl Round {
         }
         self.origins.extend(other.origins);
         self.parked = self.parked.max(other.parked);
+        self.answers = self.answers.max(other.answers);
         self.since = self.since.min(other.since);
         self.tries = self.tries.max(other.tries);
         self.asked_at = self.asked_at.max(other.asked_at);
+        self.suspicions = self.suspicions.max(other.suspicions);
         self.is_lone |= other.is_lone;
         // What is new has both attempts before it.
         self.attempt = fetch::Round::First;

@@ -274,11 +274,84 @@ fn what_is_known_to_fail_never_has_company() {
     for id in ["a", "bad", "c"] {
         desk.add(id, 0);
     }
-    desk.coalescer.keep_apart(&Key::of(&customer("bad", 0)));
+    desk.coalescer.keep_apart(&Key::of(&customer("bad", 0)), 17);
     desk.wait(WINDOW);
-    let mut batches = [desk.batch(), desk.batch()].map(|batch| ids(&batch).join(" "));
-    batches.sort();
-    assert_eq!(batches, ["a c", "bad"]);
+    let mut batches = [desk.batch(), desk.batch()];
+    batches.sort_by_key(|batch| ids(batch).join(" "));
+    assert_eq!(batches.each_ref().map(|batch| ids(batch).join(" ")), ["a c", "bad"]);
+    let answers = [(0, "a"), (1, "bad")].map(|(at, id)| desk.found(&batches[at], id).unwrap().answers);
+    assert_eq!(answers, [None, Some(17)], "what is parked up to there is answered, and nothing later");
+}
+
+/// Other batches of the lane are answered all the while, so that nothing holds it.
+#[test]
+fn ids_that_fail_together_are_suspected_whatever_becomes_of_others() {
+    let mut desk = Desk::new(2);
+    for id in ["bad", "company"] {
+        desk.add(id, 0);
+    }
+    for times in 1..=3 {
+        desk.wait(WINDOW);
+        let batch = desk.batch();
+        assert_eq!(desk.coalescer.suspect(&batch.group, batch.number, &batch.ids), times);
+        batch.ids.iter().for_each(|id| desk.again(&batch, id, None));
+        desk.ended(&batch, false);
+        desk.add("other", 1);
+        desk.wait(WINDOW);
+        let (again, other) = (desk.batch(), desk.batch());
+        assert_eq!((ids(&again), ids(&other)), (vec!["bad", "company"], vec!["other"]));
+        again.ids.iter().for_each(|id| desk.again(&again, id, None));
+        desk.ended(&again, false);
+        assert!(desk.found(&other, "other").is_some());
+        desk.ended(&other, true);
+    }
+    desk.add("new", 2);
+    desk.wait(WINDOW);
+    let [batch, new] = [desk.batch(), desk.batch()];
+    let all = [batch.ids.clone(), new.ids.clone()].concat();
+    assert_eq!(
+        desk.coalescer.suspect(&batch.group, batch.number, &all),
+        4,
+        "those of another batch are not asked"
+    );
+}
+
+#[test]
+fn one_that_fails_in_an_answer_to_others_is_told_from_them() {
+    let mut desk = Desk::new(1000);
+    desk.add("bad", 0);
+    for round in 0..3 {
+        desk.add("good", 1 + round);
+        desk.wait(WINDOW);
+        let batch = desk.batch();
+        assert!(desk.found(&batch, "good").is_some());
+        desk.coalescer.answered_others(&batch.group, desk.now);
+        assert_eq!(desk.is_lone(&batch, "bad"), round == 2);
+        desk.again(&batch, "bad", None);
+        desk.ended(&batch, false);
+    }
+}
+
+#[test]
+fn what_was_parked_last_is_asked_for_first() {
+    let mut desk = Desk::new(1000);
+    let park = |desk: &mut Desk, all: &[&str]| {
+        all.iter().for_each(|id| desk.add(id, 0));
+        desk.wait(PARK_AFTER);
+        assert!(matches!(desk.work(), Some(Work::Park(rounds, _)) if rounds.len() == all.len()));
+    };
+    desk.add("first", 0);
+    desk.wait(WINDOW);
+    let batch = desk.batch();
+    desk.hold(&batch, HoldReason::Unavailable, None);
+    desk.again(&batch, "first", None);
+    desk.ended(&batch, false);
+    desk.wait(PARK_AFTER);
+    assert!(matches!(desk.work(), Some(Work::Park(..))));
+    park(&mut desk, &["a", "b", "c", "d", "e", "f", "g", "h"]);
+    park(&mut desk, &["good"]);
+    desk.wait(PARK_AFTER);
+    assert_eq!(ids(&desk.batch()), ["good"]);
 }
 
 #[test]

@@ -46,10 +46,10 @@ impl Shell {
 
     /// It waits to be fetched, by itself where its company would wait in vain.
     pub(super) fn wait(&mut self, event: Event, parked: Option<i64>, now: Instant) {
-        let key = self.is_unfetchable(&event).then(|| Key::of(&event));
+        let known = self.unfetchable(&event).map(|offset| (Key::of(&event), offset));
         self.coalescer.add(event, parked, now);
-        if let Some(key) = key {
-            self.coalescer.keep_apart(&key);
+        if let Some((key, offset)) = known {
+            self.coalescer.keep_apart(&key, offset);
         }
     }
 }

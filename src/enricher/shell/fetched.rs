@@ -24,6 +24,9 @@ impl Shell {
         let group = batch.group.clone();
         let key = |id: &Arc<str>| Key { group: group.clone(), id: Arc::clone(id) };
         let Fetched { found, missing, failed, fetched_at } = fetched;
+        if !(found.is_empty() && missing.is_empty()) {
+            self.coalescer.answered_others(&group, now);
+        }
         for found in found {
             if self.is_unchanged(&batch, &found) {
                 // What was told may not be readable yet (contract 6, 12).
@@ -90,14 +93,16 @@ impl Shell {
                 return self.rejected(batch, failed, said, DeadLetter::BadRequest, now);
             }
             Error::Forbidden(said) => return self.rejected(batch, failed, said, DeadLetter::Rejected, now),
-            // Of a list that the strategy needs beforehand, an answer that is too large says nothing of the id.
             Error::AnswerTooLarge(said) | Error::BodyTooLarge(said)
-                if failed.ids.len() == 1 && failed.operation.row().ids.is_some() =>
+                if failed.ids.len() == 1 && names_ids(batch, failed) =>
             {
                 return self.rejected(batch, failed, said, DeadLetter::TooLarge, now);
             }
             Error::TooHeavy(_)
-            | Error::Unavailable { cause: Why::Status(_) | Why::Timeout, .. }
+            | Error::AnswerTooLarge(_)
+            | Error::BodyTooLarge(_)
+            | Error::Conflict(_)
+            | Error::Unavailable { cause: Why::Status(_) | Why::Timeout | Why::Transport(_), .. }
             | Error::Undecodable { .. }
                 if self.is_lone(group, failed) =>
             {
@@ -110,12 +115,16 @@ impl Shell {
             }
             Error::Unauthorized(_) => self.unauthorized(group, revision, now),
             Error::TooHeavy(_) | Error::AnswerTooLarge(_) | Error::BodyTooLarge(_) => {
-                self.coalescer.too_heavy(group, failed.ids.len());
+                // What is left of a batch is asked for by itself before its size says anything.
+                if failed.ids.len() == batch.ids.len() {
+                    self.coalescer.too_heavy(group, failed.ids.len());
+                }
                 if failed.ids.len() < 2 {
                     self.coalescer.hold(group, HoldReason::Unavailable, None, now);
                 }
             }
             Error::Conflict(_) => {
+                self.split(batch, failed, now);
                 self.coalescer.hold(group, HoldReason::Unavailable, Some(now + CONFLICT_WAIT), now);
             }
             Error::Gone(said) | Error::WrongAddress(said) => {
@@ -134,7 +143,7 @@ impl Shell {
                 if matches!(cause, Why::Timeout) {
                     self.coalescer.unanswered(group, failed.ids.len());
                 }
-                if matches!(cause, Why::Status(_)) {
+                if matches!(cause, Why::Status(_) | Why::Timeout | Why::Transport(_)) {
                     self.split(batch, failed, now);
                 }
                 self.coalescer.hold(group, HoldReason::Unavailable, retry_after.map(|wait| now + wait), now);
@@ -160,9 +169,10 @@ impl Shell {
         dead: DeadLetter,
         now: Instant,
     ) -> bool {
-        if let [id] = &*failed.ids {
+        // A list that is needed beforehand is refused whatever id it is needed for.
+        if failed.ids.len() == 1 || failed.operation.row().ids.is_none() {
             let detail = said.message.clone().unwrap_or_else(|| failed.error.to_string());
-            self.bury_id(batch, id, dead, detail, now);
+            failed.ids.iter().for_each(|id| self.bury_id(batch, id, dead, detail.clone(), now));
         } else {
             self.parts.metrics.retries.of(retry_reason(&failed.error)).inc();
             self.coalescer.apart(&batch.group, batch.number, &failed.ids, now);
@@ -173,8 +183,8 @@ impl Shell {
     /// An answer that fails each time may fail for one of its ids: from the third time on they are asked
     /// for by halves. It waits between them as it would for all.
     fn split(&mut self, batch: &Batch, failed: &fetch::Failed, now: Instant) {
-        let times = self.coalescer.hold_of(&batch.group).map_or(0, |hold| hold.times);
-        if failed.ids.len() > 1 && (batch.is_apart || times >= SPLIT_AFTER) {
+        let times = self.coalescer.suspect(&batch.group, batch.number, &failed.ids);
+        if failed.ids.len() > 1 && (batch.is_apart || times > SPLIT_AFTER) {
             if !batch.is_apart {
                 self.coalescer.look_closer(&batch.group);
             }
@@ -263,11 +273,18 @@ impl Shell {
     }
 }
 
+/// Whether the request that failed names the ids: the size of a list that is needed beforehand, or of the
+/// threads that a message may be in, is not theirs.
+fn names_ids(batch: &Batch, failed: &fetch::Failed) -> bool {
+    failed.operation.row().ids.is_some() && batch.group.entity != entity::Entity::Messages
+}
+
 fn retry_reason(error: &connector::Error) -> Retry {
     use connector::Error;
     match error {
         Error::BadRequest(_) => Retry::BadRequest,
-        Error::Unauthorized(_) | Error::Forbidden(_) => Retry::Unauthorized,
+        Error::Unauthorized(_) => Retry::Unauthorized,
+        Error::Forbidden(_) => Retry::Forbidden,
         Error::TooHeavy(_) | Error::AnswerTooLarge(_) | Error::BodyTooLarge(_) => Retry::TooLarge,
         Error::Throttled { .. } => Retry::Throttled,
         Error::Conflict(_) => Retry::Conflict,

@@ -6,6 +6,7 @@ use crate::{
         coalesce::HoldReason,
         parked::{self, Parked},
     },
+    kafka::group::Place,
     telemetry::family::Label as _,
 };
 
@@ -31,16 +32,17 @@ impl Shell {
 
     /// One entity that Mews does not return while it returns the others. What was parked before stays so.
     pub(super) fn park_lone(&mut self, round: Round, now: Instant) {
-        if !round.origins.is_empty() || !self.is_unfetchable(&round.newest) {
+        if !round.origins.is_empty() || self.unfetchable(&round.newest).is_none() {
             self.park(vec![round], HoldReason::Unfetchable, now);
         } else {
             self.book.put_back(records::parked_key(&round.newest).as_bytes());
         }
     }
 
-    /// Whether it is parked because Mews did not return it though it returned others.
-    pub(super) fn is_unfetchable(&self, event: &Event) -> bool {
-        self.book.has_unfetchable() && self.book.is_unfetchable(records::parked_key(event).as_bytes())
+    /// Where it is parked because Mews did not return it though it returned others.
+    pub(super) fn unfetchable(&self, event: &Event) -> Option<i64> {
+        let is_any = self.book.has_unfetchable();
+        is_any.then(|| self.book.unfetchable(records::parked_key(event).as_bytes())).flatten()
     }
 
     /// It is on the topic now: what was parked before under its key is answered by it.
@@ -49,7 +51,11 @@ impl Shell {
         // One that was parked before is parked since then.
         let since = records::parked_since(&event.original).map_or(since, |before| before.min(since));
         let key = records::parked_key(event);
-        self.book.enter(key.as_bytes(), Parked::of(event, offset, since, reason));
+        // Its partition may have been given back while it was on its way.
+        let place = Place { topic: self.parts.names.parked(), partition: event.original.origin.partition };
+        if self.flow.assigned.contains(&place) {
+            self.book.enter(key.as_bytes(), Parked::of(event, offset, since, reason));
+        }
     }
 
     /// A record of the parked topic: it is taken up if it can be fetched, else only remembered.

@@ -129,13 +129,10 @@ impl Shell {
     /// What a record was for is done: its events are behind us.
     pub(super) fn completed(&mut self, purpose: &Purpose, now: Instant) {
         purpose.origins().iter().for_each(|origin| self.offsets.complete(origin));
-        if let Purpose::Entity(round) | Purpose::Tombstone(round) | Purpose::DeadLetter(round) = purpose {
-            if let Some(offset) = round.parked {
-                self.unpark(&round.newest, offset, now);
-            } else if self.is_unfetchable(&round.newest) {
-                // It was parked before this was asked for, so this answers it too.
-                self.unpark(&round.newest, i64::MAX, now);
-            }
+        if let Purpose::Entity(round) | Purpose::Tombstone(round) | Purpose::DeadLetter(round) = purpose
+            && let Some(offset) = round.parked.max(round.answers)
+        {
+            self.unpark(&round.newest, offset, now);
         }
     }
 

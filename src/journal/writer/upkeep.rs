@@ -98,7 +98,11 @@ impl Writer {
         self.look_at_space();
         self.shared.change(|books| {
             if books.full_until.is_none() {
-                tracing::warn!(?shortage, size = books.size(), "journal is full; appends are refused");
+                tracing::warn!(
+                    ?shortage,
+                    size = books.size(),
+                    "journal is short of room and not ready; what finds none is refused"
+                );
             }
             books.full_until = Some(match shortage {
                 Shortage::Capacity(bytes) => Shortage::Capacity(bytes.max(books.capacity / 20)),

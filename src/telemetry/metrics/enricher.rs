@@ -33,7 +33,7 @@ label!(/// Why something is asked for once more.
 Retry, "reason" {
     Throttled = "throttled", Unavailable = "unavailable", Timeout = "timeout", Transport = "transport",
     TooLarge = "too_large", BadRequest = "bad_request", Unauthorized = "unauthorized",
-    Conflict = "conflict", NotReturned = "not_returned", Unchanged = "unchanged",
+    Forbidden = "forbidden", Conflict = "conflict", NotReturned = "not_returned", Unchanged = "unchanged",
 });
 
 /// The enricher.
