@@ -3,7 +3,7 @@
 
 use super::*;
 
-/// First and longest wait between two requests for such an id.
+/// First and longest wait between two requests for such an id; none is longer than what parks it.
 const WAITS: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(30));
 
 /// What fails by chance has an answer after a few.
@@ -20,9 +20,9 @@ impl Coalescer {
         if now.saturating_duration_since(round.since) >= self.settings.park_after {
             return self.found(key, batch, now);
         }
+        let longest = WAITS.1.min(self.settings.park_after);
         self.back(key, batch, |round| {
-            let wait = WAITS.0 * 2u32.saturating_pow(round.tries.min(10));
-            now + wait.min(WAITS.1)
+            now + (WAITS.0 * 2u32.saturating_pow(round.tries.min(10))).min(longest)
         });
         None
     }

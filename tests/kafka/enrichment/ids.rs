@@ -51,7 +51,7 @@ async fn one_id_on_which_mews_fails_holds_up_no_other() {
         // Long enough to tell it from the others.
         let bootstrap = crate::cluster::Cluster::shared().bootstrap();
         let mut world = World::on(&bootstrap, &format!("ids-poison-{status}"), quiet(), |setup| {
-            setup.set("enricher.park_after", "10s")
+            setup.set("enricher.park_after", "8s")
         })
         .await;
         let mut enricher = world.enricher().await;
