@@ -116,6 +116,14 @@ public class Reader {
             request.get("topic").asText(), Optional.of(request.get("partitions").asInt()), Optional.empty());
         topic.configs(strings(request.get("configs")));
         admin.createTopics(List.of(topic)).all().get();
+        // The controller has it; the brokers hear of it a little later.
+        long deadline = System.currentTimeMillis() + 10_000;
+        while (!admin.listTopics().names().get().contains(topic.name())) {
+            if (System.currentTimeMillis() > deadline) {
+                throw new IllegalStateException("topic " + topic.name() + " was made and no broker has it");
+            }
+            Thread.sleep(20);
+        }
         return true;
     }
 
