@@ -266,7 +266,7 @@ impl Coalescer {
                         continue;
                     };
                     let Some(mut round) = entry.waiting.take() else { continue };
-                    round.tries += 1;
+                    round.tries = round.tries.saturating_add(1);
                     round.asked_at = [Some(now), round.asked_at[0]];
                     attempt = round.attempt;
                     wanted.push(fetch::Wanted {

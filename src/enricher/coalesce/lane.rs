@@ -27,8 +27,6 @@ pub struct Hold {
     pub since: Instant,
     /// Until when it is not even tried; `None` until something is heard of its credentials.
     pub until: Option<Instant>,
-    /// How often it was said to be, without an answer in between.
-    pub times: u32,
     waits: Backoff,
 }
 
@@ -214,11 +212,9 @@ impl Lane {
             reason,
             since: now,
             until: None,
-            times: 0,
             waits: Backoff::new(WAITS.0, WAITS.1),
         });
         hold.reason = reason;
-        hold.times += 1;
         hold.until = match reason {
             HoldReason::NoCredentials => None,
             HoldReason::Unauthorized => until,
